@@ -1,0 +1,31 @@
+//! The ACME protocol as pure functions of facts and `now`.
+//!
+//! | module | what it carries out |
+//! |---|---|
+//! | [`id`], [`time`] | names of things, and the one form of time |
+//! | [`identifier`] | what a certificate can be for: RFC 8555 9.7.7, RFC 8738, RFC 5890 |
+//! | [`problem`] | what a client is told when it is refused: RFC 8555 6.7, RFC 7807 |
+//! | [`failure`] | why a validation failed, with the evidence |
+//! | [`jwk`], [`jws`] | account keys and signed requests: RFC 8555 6.2, RFC 7515-7518, 7638, 8037 |
+//! | [`nonce`] | anti-replay: RFC 8555 6.5 |
+//! | [`message`] | request and response bodies: RFC 8555 7.1 |
+//! | [`order`] | the states of RFC 8555 7.1.6 and their legal moves |
+//! | [`challenge`] | tokens and key authorizations: RFC 8555 8.1 |
+//! | [`csr`] | what is asked of a certificate request: RFC 8555 7.4, RFC 2986 |
+//! | [`renewal`] | which certificates of one set of names need attention |
+//!
+//! Nothing here reads a clock, a random generator, a file or a socket: those values are arguments.
+
+pub mod challenge;
+pub mod csr;
+pub mod failure;
+pub mod id;
+pub mod identifier;
+pub mod jwk;
+pub mod jws;
+pub mod message;
+pub mod nonce;
+pub mod order;
+pub mod problem;
+pub mod renewal;
+pub mod time;
