@@ -261,7 +261,7 @@ mod tests {
             ("a.*.lan", "wildcard"),
             ("*.*.lan", "wildcard"),
             ("ab--cd.lan", "A-label"),
-            ("xn--.lan", "A-label"),
+            ("xn--.lan", "hyphen"),
             ("192.168.1.1", "IP address"),
             ("::1", "IP address"),
             ("a.123", "number"),
