@@ -19,6 +19,8 @@
 pub mod challenge;
 pub mod csr;
 pub mod failure;
+#[cfg(test)]
+mod fixture;
 pub mod id;
 pub mod identifier;
 pub mod jwk;
