@@ -1,1 +1,32 @@
+//! What acme-ca keeps, in SQLite or PostgreSQL, from one text.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`Store`] | opening ([`Options`], [`OpenError`]), writing a [`Change`], reading |
+//! | [`account`] | accounts, RFC 8555 7.1.2 |
+//! | [`order`] | orders, RFC 8555 7.1.3, from their making to their end |
+//! | [`authorization`] | authorizations, RFC 8555 7.1.4, and their challenges |
+//! | [`certificate`] | intents, certificates and the chains of their issuers |
+//! | [`audit`] | what happened, for ever |
+//! | [`prune`] | what need not be kept |
+//!
+//! Rules live in `acme` and above; here a change only says from which state to which, so that two callers cannot both
+//! do it. It knows nothing of clocks, keys or sockets other than the database's.
 
+mod error;
+mod open;
+mod sql;
+mod store;
+mod write;
+
+pub mod account;
+pub mod audit;
+pub mod authorization;
+pub mod certificate;
+pub mod order;
+pub mod prune;
+
+pub use error::Error;
+pub use open::{OpenError, Options};
+pub use store::Store;
+pub use write::{Change, Stats, Tx};

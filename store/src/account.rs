@@ -1,0 +1,179 @@
+//! Accounts, RFC 8555 7.1.2 and 7.3. One key has one account.
+
+use acme::id::AccountId;
+use acme::order::AccountStatus;
+use acme::problem::Problem;
+use acme::time::Timestamp;
+
+use crate::audit::{self, AuditEvent};
+use crate::error::Error;
+use crate::sql::{Columns, Record, execute, find, json, one, row};
+use crate::store::Store;
+use crate::write::{Change, Tx};
+
+macro_rules! columns {
+    () => {
+        "id, thumbprint, jwk, status, contact, terms_agreed, created_at"
+    };
+}
+/// An account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its name, the end of its URL.
+    pub id: AccountId,
+    /// The RFC 7638 thumbprint of its key, base64url.
+    pub thumbprint: String,
+    /// Its public key as JSON.
+    pub jwk: String,
+    /// Whether it may order.
+    pub status: AccountStatus,
+    /// Where its owner can be reached, as URLs.
+    pub contact: Vec<String>,
+    /// Whether its owner agreed to the terms.
+    pub terms_agreed: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// What became of [`CreateAccount`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NewAccount {
+    /// It was made.
+    Created,
+    /// The key had an account already, this one; nothing was changed.
+    Existing(Account),
+}
+
+/// Makes an account, unless its key has one (RFC 8555 7.3.1). A crash after it leaves an account whose owner finds it by
+/// asking again.
+#[derive(Clone, Debug)]
+pub struct CreateAccount {
+    /// The account.
+    pub account: Account,
+    /// What the trail says when it was made.
+    pub audit: AuditEvent,
+}
+
+impl Change for CreateAccount {
+    type Outcome = NewAccount;
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<NewAccount, Error> {
+        let account = &self.account;
+        let contact = json(&account.contact)?;
+        let made = execute!(
+            tx,
+            "INSERT INTO account (id, thumbprint, jwk, status, contact, terms_agreed, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
+             ON CONFLICT (thumbprint) DO NOTHING",
+            account.id.as_str(),
+            account.thumbprint.as_str(),
+            account.jwk.as_str(),
+            account.status.as_str(),
+            contact.as_str(),
+            account.terms_agreed,
+            account.created_at.unix(),
+        )?;
+        if made == 1 {
+            audit::record(tx, &self.audit).await?;
+            return Ok(NewAccount::Created);
+        }
+        find!(tx, Account, BY_THUMBPRINT, account.thumbprint.as_str())?
+            .map(NewAccount::Existing)
+            .ok_or_else(|| Error::conflict("account", &account.id, "new"))
+    }
+}
+
+/// Replaces the contacts of a valid account (RFC 8555 7.3.2). A crash after it leaves the new ones.
+#[derive(Clone, Debug)]
+pub struct UpdateAccount {
+    /// Which account.
+    pub id: AccountId,
+    /// The new contacts.
+    pub contact: Vec<String>,
+}
+
+impl Change for UpdateAccount {
+    type Outcome = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        let contact = json(&self.contact)?;
+        let changed = execute!(
+            tx,
+            "UPDATE account SET contact = $2 WHERE id = $1 AND status = 'valid'",
+            self.id.as_str(),
+            contact.as_str(),
+        )?;
+        one(changed, || Error::conflict("account", &self.id, "valid"))
+    }
+}
+
+/// Deactivates a valid account (RFC 8555 7.3.6), with its orders that wait and its authorizations that wait or hold. An
+/// order that is `processing` is finished: its certificate may be signed already. A crash after it leaves all of it.
+#[derive(Clone, Debug)]
+pub struct DeactivateAccount {
+    /// Which account.
+    pub id: AccountId,
+    /// What its orders are told.
+    pub problem: Problem,
+    /// What the trail says.
+    pub audit: AuditEvent,
+}
+
+impl Change for DeactivateAccount {
+    type Outcome = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        let id = self.id.as_str();
+        let changed =
+            execute!(tx, "UPDATE account SET status = 'deactivated' WHERE id = $1 AND status = 'valid'", id)?;
+        one(changed, || Error::conflict("account", &self.id, "valid"))?;
+        execute!(
+            tx,
+            "UPDATE authz SET status = 'deactivated'
+             WHERE status IN ('pending', 'valid') AND id IN (
+                 SELECT l.authz_id FROM orders o JOIN order_authz l ON l.order_id = o.id WHERE o.account_id = $1)",
+            id,
+        )?;
+        execute!(
+            tx,
+            "UPDATE orders SET status = 'invalid', error = $2 WHERE account_id = $1 AND status = 'pending'",
+            id,
+            json(&self.problem)?,
+        )?;
+        audit::record(tx, &self.audit).await
+    }
+}
+
+impl Store {
+    /// The account with this id.
+    ///
+    /// # Errors
+    /// What the database could not do.
+    pub async fn account(&self, id: &AccountId) -> Result<Option<Account>, Error> {
+        row!(self, Account, concat!("SELECT ", columns!(), " FROM account WHERE id = $1"), id.as_str())
+    }
+
+    /// The account of the key with this RFC 7638 thumbprint.
+    ///
+    /// # Errors
+    /// What the database could not do.
+    pub async fn account_by_thumbprint(&self, thumbprint: &str) -> Result<Option<Account>, Error> {
+        row!(self, Account, BY_THUMBPRINT, thumbprint)
+    }
+}
+
+const BY_THUMBPRINT: &str = concat!("SELECT ", columns!(), " FROM account WHERE thumbprint = $1");
+
+impl Record for Account {
+    fn read(row: &impl Columns) -> Result<Self, Error> {
+        Ok(Self {
+            id: row.word("id", AccountId::parse)?,
+            thumbprint: row.string("thumbprint")?,
+            jwk: row.string("jwk")?,
+            status: row.word("status", AccountStatus::parse)?,
+            contact: row.json("contact")?,
+            terms_agreed: row.flag("terms_agreed")?,
+            created_at: row.time("created_at")?,
+        })
+    }
+}

@@ -1,0 +1,372 @@
+//! Authorizations, RFC 8555 7.1.4 and 7.5. One row holds an authorization with its one token and the challenge that its
+//! client chose; the states of its challenges follow from it (see `acme::order`).
+//!
+//! A row that is `pending` with a chosen challenge is the work list of the validator: what a crash leaves there is
+//! taken up again.
+
+use acme::challenge::{Token, Type};
+use acme::failure::{Evidence, Failure};
+use acme::id::{AccountId, AuthorizationId, OrderId};
+use acme::identifier::{Identifier, Wire};
+use acme::order::AuthorizationStatus;
+use acme::problem::Problem;
+use acme::time::Timestamp;
+
+use crate::account::Account;
+use crate::audit::{self, AuditEvent};
+use crate::error::Error;
+use crate::sql::{Columns, Record, build, execute, json, json_or_null, one, row, rows};
+use crate::store::Store;
+use crate::write::{Change, Tx};
+
+/// The columns of `authz a`, under names that collide with no other table's in a join.
+macro_rules! authz_columns {
+    () => {
+        "a.id AS a_id, a.account_id AS a_account_id, a.order_id AS a_order_id, \
+         a.identifier_type AS a_identifier_type, a.identifier_value AS a_identifier_value, \
+         a.wildcard AS a_wildcard, a.status AS a_status, a.token AS a_token, a.challenges AS a_challenges, \
+         a.attempted AS a_attempted, a.attempted_at AS a_attempted_at, a.validated_at AS a_validated_at, \
+         a.created_at AS a_created_at, a.expires_at AS a_expires_at, a.error AS a_error, a.evidence AS a_evidence"
+    };
+}
+pub(crate) use authz_columns;
+
+/// An authorization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authorization {
+    /// Its name, the end of its URL.
+    pub id: AuthorizationId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// The order that made it; later ones may use it too.
+    pub order: OrderId,
+    /// What it is for: the name without `*.`.
+    pub identifier: Identifier,
+    /// Whether it is for the wildcard of that name.
+    pub wildcard: bool,
+    /// What is kept; see `acme::order::authorization_status` for what time makes of it.
+    pub status: AuthorizationStatus,
+    /// The token of all its challenges.
+    pub token: Token,
+    /// The challenges that are offered.
+    pub challenges: Vec<Type>,
+    /// The challenge that the client chose.
+    pub attempted: Option<Type>,
+    /// When it chose.
+    pub attempted_at: Option<Timestamp>,
+    /// When the challenge was met.
+    pub validated_at: Option<Timestamp>,
+    /// When the authorization was made.
+    pub created_at: Timestamp,
+    /// When it is over.
+    pub expires_at: Timestamp,
+    /// Why the last attempt failed, while none has succeeded.
+    pub error: Option<Failure>,
+    /// What the attempt that succeeded saw.
+    pub evidence: Option<Evidence>,
+}
+
+/// Writes down which challenge the client chose. A crash after it leaves a challenge that is `processing`, which
+/// start-up takes up. A conflict: it was chosen before, or the authorization has ended.
+#[derive(Clone, Debug)]
+pub struct AcceptChallenge {
+    /// Which authorization.
+    pub authorization: AuthorizationId,
+    /// Which of its challenges.
+    pub challenge: Type,
+    /// When.
+    pub now: Timestamp,
+}
+
+impl Change for AcceptChallenge {
+    type Outcome = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        let changed = execute!(
+            tx,
+            "UPDATE authz SET attempted = $2, attempted_at = $3
+             WHERE id = $1 AND status = 'pending' AND attempted IS NULL",
+            self.authorization.as_str(),
+            self.challenge.as_str(),
+            self.now.unix(),
+        )?;
+        one(changed, || Error::conflict("authorization", &self.authorization, "pending without an attempt"))
+    }
+}
+
+/// Writes down why an attempt failed that will be made again. It also says which challenge was chosen, in case that is
+/// not kept yet. A crash after it leaves a challenge that is `processing`.
+#[derive(Clone, Debug)]
+pub struct RecordAttempt {
+    /// Which authorization.
+    pub authorization: AuthorizationId,
+    /// Which of its challenges.
+    pub challenge: Type,
+    /// When the client chose it.
+    pub attempted_at: Timestamp,
+    /// Why the attempt failed.
+    pub failure: Failure,
+}
+
+impl Change for RecordAttempt {
+    type Outcome = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        let changed = execute!(
+            tx,
+            "UPDATE authz SET attempted = $2, attempted_at = COALESCE(attempted_at, $3), error = $4
+             WHERE id = $1 AND status = 'pending' AND (attempted IS NULL OR attempted = $2)",
+            self.authorization.as_str(),
+            self.challenge.as_str(),
+            self.attempted_at.unix(),
+            json(&self.failure)?,
+        )?;
+        one(changed, || Error::conflict("authorization", &self.authorization, "pending with this challenge"))
+    }
+}
+
+/// What a validation came to.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// The challenge was met.
+    Valid {
+        /// What was seen.
+        evidence: Evidence,
+        /// When.
+        validated_at: Timestamp,
+        /// How long it holds.
+        expires_at: Timestamp,
+    },
+    /// It was not, and there will be no other attempt.
+    Invalid {
+        /// Why.
+        failure: Failure,
+        /// What the orders are told that needed it.
+        problem: Problem,
+    },
+}
+
+/// Ends a validation, and with a failure also every order that waits for it. It says which challenge was chosen, in
+/// case that is not kept yet: so a validation that ends within its request is one commit. A crash after it leaves an
+/// authorization that has ended, and no order that waits for one that failed.
+#[derive(Clone, Debug)]
+pub struct Validated {
+    /// Which authorization.
+    pub authorization: AuthorizationId,
+    /// Which of its challenges.
+    pub challenge: Type,
+    /// When the client chose it.
+    pub attempted_at: Timestamp,
+    /// What it came to.
+    pub verdict: Verdict,
+    /// What the trail says.
+    pub audit: AuditEvent,
+}
+
+impl Change for Validated {
+    type Outcome = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        let changed = match &self.verdict {
+            Verdict::Valid { evidence, validated_at, expires_at } => execute!(
+                tx,
+                "UPDATE authz
+                 SET status = 'valid', attempted = $2, attempted_at = COALESCE(attempted_at, $3),
+                     validated_at = $4, expires_at = $5, evidence = $6, error = NULL
+                 WHERE id = $1 AND status = 'pending' AND (attempted IS NULL OR attempted = $2)",
+                self.authorization.as_str(),
+                self.challenge.as_str(),
+                self.attempted_at.unix(),
+                validated_at.unix(),
+                expires_at.unix(),
+                json(evidence)?,
+            )?,
+            Verdict::Invalid { failure, .. } => execute!(
+                tx,
+                "UPDATE authz
+                 SET status = 'invalid', attempted = $2, attempted_at = COALESCE(attempted_at, $3), error = $4
+                 WHERE id = $1 AND status = 'pending' AND (attempted IS NULL OR attempted = $2)",
+                self.authorization.as_str(),
+                self.challenge.as_str(),
+                self.attempted_at.unix(),
+                json(failure)?,
+            )?,
+        };
+        one(changed, || {
+            Error::conflict("authorization", &self.authorization, "pending with this challenge")
+        })?;
+        if let Verdict::Invalid { problem, .. } = &self.verdict {
+            fail_orders(tx, &self.authorization, problem).await?;
+        }
+        audit::record(tx, &self.audit).await
+    }
+}
+
+/// Gives an authorization up at its owner's wish (RFC 8555 7.5.2), and with it the orders that wait for it. A crash
+/// after it leaves both given up.
+#[derive(Clone, Debug)]
+pub struct DeactivateAuthorization {
+    /// Which authorization.
+    pub authorization: AuthorizationId,
+    /// What the orders are told that needed it.
+    pub problem: Problem,
+    /// What the trail says.
+    pub audit: AuditEvent,
+}
+
+impl Change for DeactivateAuthorization {
+    type Outcome = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        let changed = execute!(
+            tx,
+            "UPDATE authz SET status = 'deactivated' WHERE id = $1 AND status IN ('pending', 'valid')",
+            self.authorization.as_str(),
+        )?;
+        one(changed, || Error::conflict("authorization", &self.authorization, "pending or valid"))?;
+        fail_orders(tx, &self.authorization, &self.problem).await?;
+        audit::record(tx, &self.audit).await
+    }
+}
+
+impl Store {
+    /// The authorization with this id.
+    ///
+    /// # Errors
+    /// What the database could not do.
+    pub async fn authorization(&self, id: &AuthorizationId) -> Result<Option<Authorization>, Error> {
+        row!(
+            self,
+            Authorization,
+            concat!("SELECT ", authz_columns!(), " FROM authz a WHERE a.id = $1"),
+            id.as_str()
+        )
+    }
+
+    /// The authorization with this id and the account that it belongs to, in one read: a validation needs the
+    /// thumbprint of the account's key.
+    ///
+    /// # Errors
+    /// What the database could not do.
+    pub async fn authorization_with_account(
+        &self,
+        id: &AuthorizationId,
+    ) -> Result<Option<(Authorization, Account)>, Error> {
+        row!(
+            self,
+            (Authorization, Account),
+            concat!(
+                "SELECT ",
+                authz_columns!(),
+                ", account.* FROM authz a JOIN account ON account.id = a.account_id WHERE a.id = $1"
+            ),
+            id.as_str()
+        )
+    }
+
+    /// Authorizations whose challenge was chosen and is not decided, oldest first, with their accounts: what a
+    /// restarted validator takes up.
+    ///
+    /// # Errors
+    /// What the database could not do.
+    pub async fn processing_authorizations(
+        &self,
+        limit: u32,
+    ) -> Result<Vec<(Authorization, Account)>, Error> {
+        rows!(self, (Authorization, Account), PROCESSING, i64::from(limit))
+    }
+}
+
+pub(crate) const PROCESSING: &str = concat!(
+    "SELECT ",
+    authz_columns!(),
+    ", account.* FROM authz a JOIN account ON account.id = a.account_id
+     WHERE a.status = 'pending' AND a.attempted IS NOT NULL ORDER BY a.id LIMIT $1"
+);
+
+/// Ends the orders that wait for an authorization which cannot become valid any more.
+async fn fail_orders(tx: &mut Tx<'_>, id: &AuthorizationId, problem: &Problem) -> Result<(), Error> {
+    execute!(
+        tx,
+        "UPDATE orders SET status = 'invalid', error = $2
+         WHERE status = 'pending' AND id IN (SELECT order_id FROM order_authz WHERE authz_id = $1)",
+        id.as_str(),
+        json(problem)?,
+    )?;
+    Ok(())
+}
+
+/// Puts new authorizations in, all in one statement.
+pub(crate) async fn insert(tx: &mut Tx<'_>, authorizations: &[Authorization]) -> Result<(), Error> {
+    if authorizations.is_empty() {
+        return Ok(());
+    }
+    let mut texts = Vec::with_capacity(authorizations.len());
+    for a in authorizations {
+        texts.push((json_or_null(a.error.as_ref())?, json_or_null(a.evidence.as_ref())?));
+    }
+    build!(tx, INSERT, query => {
+        query.push_values(authorizations.iter().zip(&texts), |mut row, (a, (error, evidence))| {
+            row.push_bind(a.id.as_str())
+                .push_bind(a.account.as_str())
+                .push_bind(a.order.as_str())
+                .push_bind(a.identifier.kind())
+                .push_bind(a.identifier.to_string())
+                .push_bind(a.wildcard)
+                .push_bind(a.status.as_str())
+                .push_bind(a.token.as_str())
+                .push_bind(words(&a.challenges))
+                .push_bind(a.attempted.map(Type::as_str))
+                .push_bind(a.attempted_at.map(Timestamp::unix))
+                .push_bind(a.validated_at.map(Timestamp::unix))
+                .push_bind(a.created_at.unix())
+                .push_bind(a.expires_at.unix())
+                .push_bind(error.as_deref())
+                .push_bind(evidence.as_deref());
+        });
+    })?;
+    Ok(())
+}
+
+const INSERT: &str = "INSERT INTO authz (id, account_id, order_id, identifier_type, identifier_value, wildcard, \
+                      status, token, challenges, attempted, attempted_at, validated_at, created_at, expires_at, \
+                      error, evidence) ";
+
+fn words(challenges: &[Type]) -> String {
+    challenges.iter().map(|challenge| challenge.as_str()).collect::<Vec<_>>().join(",")
+}
+
+fn challenges(words: &str) -> Option<Vec<Type>> {
+    words.split(',').filter(|word| !word.is_empty()).map(Type::parse).collect()
+}
+
+impl Record for Authorization {
+    fn read(row: &impl Columns) -> Result<Self, Error> {
+        let identifier =
+            Wire { kind: row.string("a_identifier_type")?, value: row.string("a_identifier_value")? };
+        Ok(Self {
+            id: row.word("a_id", AuthorizationId::parse)?,
+            account: row.word("a_account_id", AccountId::parse)?,
+            order: row.word("a_order_id", OrderId::parse)?,
+            identifier: Identifier::parse(&identifier)
+                .map_err(|problem| Error::column("identifier_value", problem.detail))?,
+            wildcard: row.flag("a_wildcard")?,
+            status: row.word("a_status", AuthorizationStatus::parse)?,
+            token: Token::from_row(row.string("a_token")?),
+            challenges: row.word("a_challenges", challenges)?,
+            attempted: row.word_or_null("a_attempted", Type::parse)?,
+            attempted_at: row.time_or_null("a_attempted_at")?,
+            validated_at: row.time_or_null("a_validated_at")?,
+            created_at: row.time("a_created_at")?,
+            expires_at: row.time("a_expires_at")?,
+            error: row.json_or_null("a_error")?,
+            evidence: row.json_or_null("a_evidence")?,
+        })
+    }
+}
+
+impl Record for (Authorization, Account) {
+    fn read(row: &impl Columns) -> Result<Self, Error> {
+        Ok((Authorization::read(row)?, Account::read(row)?))
+    }
+}

@@ -1,0 +1,281 @@
+//! Orders, RFC 8555 7.1.3 and 7.4, from their making to their end. The changes that end an order with a certificate are
+//! in [`crate::certificate`].
+//!
+//! `ready` is never kept: `acme::order::order_status` derives it. A row that is `processing` is the work list of the
+//! issuance: what a crash leaves there is taken up again.
+
+use acme::id::{AccountId, AuthorizationId, OrderId, Serial};
+use acme::identifier::Wire;
+use acme::order::OrderStatus;
+use acme::problem::Problem;
+use acme::time::Timestamp;
+
+use crate::audit::{self, AuditEvent};
+use crate::authorization::{self, Authorization, authz_columns};
+use crate::error::Error;
+use crate::sql::{Columns, Record, build, execute, first_id, json, json_or_null, one, rows};
+use crate::store::Store;
+use crate::write::{Change, Tx};
+
+macro_rules! columns {
+    () => {
+        "o.id, o.account_id, o.status, o.identifiers, o.names, o.profile, o.not_before, o.not_after, \
+         o.created_at, o.expires_at, o.error, o.serial, o.csr"
+    };
+}
+
+/// An order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Its name, the end of its URL.
+    pub id: OrderId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// What is kept, which is never `ready`; see `acme::order::order_status` for what follows from it.
+    pub status: OrderStatus,
+    /// The identifiers exactly as the client sent them: clients compare.
+    pub identifiers: Vec<Wire>,
+    /// The same as `acme::identifier::name_set`: the key by which certificates find each other.
+    pub names: String,
+    /// The profile that was asked for.
+    pub profile: Option<String>,
+    /// The beginning that was asked for.
+    pub not_before: Option<Timestamp>,
+    /// The end that was asked for.
+    pub not_after: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it is over. With a certificate it lasts as long as that.
+    pub expires_at: Timestamp,
+    /// Why it is `invalid`.
+    pub error: Option<Problem>,
+    /// Its certificate, when it is `valid`.
+    pub serial: Option<Serial>,
+    /// The certificate request in DER, while it is `processing`.
+    pub csr: Option<Vec<u8>>,
+}
+
+/// Makes an order with its authorizations. A crash after it leaves an order whose client never learned of it; it runs
+/// out and is pruned. A conflict: the account is not valid (any more).
+#[derive(Clone, Debug)]
+pub struct CreateOrder {
+    /// The order.
+    pub order: Order,
+    /// The authorizations that are made with it.
+    pub authorizations: Vec<Authorization>,
+    /// All authorizations that it needs, new and old, in the order in which they are shown.
+    pub links: Vec<AuthorizationId>,
+}
+
+impl Change for CreateOrder {
+    type Outcome = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        let order = &self.order;
+        let made = execute!(
+            tx,
+            "INSERT INTO orders (id, account_id, status, identifiers, names, profile, not_before, not_after,
+                                 created_at, expires_at, error, serial, csr)
+             SELECT $1, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13
+             FROM account WHERE id = $2 AND status = 'valid'",
+            order.id.as_str(),
+            order.account.as_str(),
+            order.status.as_str(),
+            json(&order.identifiers)?,
+            order.names.as_str(),
+            order.profile.as_deref(),
+            order.not_before.map(Timestamp::unix),
+            order.not_after.map(Timestamp::unix),
+            order.created_at.unix(),
+            order.expires_at.unix(),
+            json_or_null(order.error.as_ref())?,
+            order.serial.as_ref().map(Serial::as_str),
+            order.csr.as_deref(),
+        )?;
+        one(made, || Error::conflict("account", &order.account, "valid"))?;
+        authorization::insert(tx, &self.authorizations).await?;
+        link(tx, &order.id, &self.links).await
+    }
+}
+
+/// Ends an order that cannot have its certificate, and abandons its intent. A crash after it leaves an order that is
+/// `invalid` for good, and no intent. A conflict: it has ended already.
+#[derive(Clone, Debug)]
+pub struct FailOrder {
+    /// Which order.
+    pub order: OrderId,
+    /// Why.
+    pub problem: Problem,
+    /// What the trail says.
+    pub audit: AuditEvent,
+}
+
+impl Change for FailOrder {
+    type Outcome = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        let changed = execute!(
+            tx,
+            "UPDATE orders SET status = 'invalid', error = $2, csr = NULL
+             WHERE id = $1 AND status IN ('pending', 'processing')",
+            self.order.as_str(),
+            json(&self.problem)?,
+        )?;
+        one(changed, || Error::conflict("order", &self.order, "pending or processing"))?;
+        execute!(
+            tx,
+            "UPDATE certificate SET status = 'abandoned', tbs = NULL WHERE order_id = $1 AND status = 'intended'",
+            self.order.as_str(),
+        )?;
+        audit::record(tx, &self.audit).await
+    }
+}
+
+impl Store {
+    /// The order with this id and all its authorizations, in the order in which they are shown; one read.
+    ///
+    /// # Errors
+    /// What the database could not do.
+    pub async fn order_with_authorizations(
+        &self,
+        id: &OrderId,
+    ) -> Result<Option<(Order, Vec<Authorization>)>, Error> {
+        let rows: Result<Vec<Joined>, Error> = rows!(
+            self,
+            Joined,
+            concat!(
+                "SELECT ",
+                columns!(),
+                ", ",
+                authz_columns!(),
+                " FROM orders o
+                 LEFT JOIN order_authz l ON l.order_id = o.id
+                 LEFT JOIN authz a ON a.id = l.authz_id
+                 WHERE o.id = $1 ORDER BY l.position"
+            ),
+            id.as_str()
+        );
+        Ok(gather(rows?).pop())
+    }
+
+    /// Orders of an account, oldest first, after the order `after` in a list that was begun (RFC 8555 7.1.2.1).
+    ///
+    /// # Errors
+    /// What the database could not do.
+    pub async fn orders_of_account(
+        &self,
+        account: &AccountId,
+        after: Option<&OrderId>,
+        limit: u32,
+    ) -> Result<Vec<Order>, Error> {
+        let after = after.map_or("", OrderId::as_str);
+        rows!(self, Order, OF_ACCOUNT, account.as_str(), after, i64::from(limit))
+    }
+
+    /// Orders that were made since, newest first.
+    ///
+    /// # Errors
+    /// What the database could not do.
+    pub async fn orders(&self, since: Timestamp, limit: u32) -> Result<Vec<Order>, Error> {
+        rows!(self, Order, SINCE, first_id(since), i64::from(limit))
+    }
+
+    /// Orders that were made since and are `invalid`, newest first, each with its authorizations that failed.
+    ///
+    /// # Errors
+    /// What the database could not do.
+    pub async fn failed_orders(
+        &self,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(Order, Vec<Authorization>)>, Error> {
+        let rows: Result<Vec<Joined>, Error> = rows!(self, Joined, FAILED, first_id(since), i64::from(limit));
+        Ok(gather(rows?))
+    }
+
+    /// Orders that are `processing`, oldest first: what a restarted issuance takes up.
+    ///
+    /// # Errors
+    /// What the database could not do.
+    pub async fn processing_orders(&self, limit: u32) -> Result<Vec<Order>, Error> {
+        rows!(self, Order, PROCESSING, i64::from(limit))
+    }
+}
+
+pub(crate) const OF_ACCOUNT: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM orders o WHERE o.account_id = $1 AND o.id > $2 ORDER BY o.id LIMIT $3"
+);
+
+pub(crate) const SINCE: &str =
+    concat!("SELECT ", columns!(), " FROM orders o WHERE o.id >= $1 ORDER BY o.id DESC LIMIT $2");
+
+pub(crate) const FAILED: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", ",
+    authz_columns!(),
+    " FROM (SELECT * FROM orders WHERE status = 'invalid' AND id >= $1 ORDER BY id DESC LIMIT $2) o
+     LEFT JOIN order_authz l ON l.order_id = o.id
+     LEFT JOIN authz a ON a.id = l.authz_id AND a.status = 'invalid'
+     ORDER BY o.id DESC, l.position"
+);
+
+pub(crate) const PROCESSING: &str =
+    concat!("SELECT ", columns!(), " FROM orders o WHERE o.status = 'processing' ORDER BY o.id LIMIT $1");
+
+/// Says which authorizations an order needs, all in one statement.
+async fn link(tx: &mut Tx<'_>, order: &OrderId, links: &[AuthorizationId]) -> Result<(), Error> {
+    if links.is_empty() {
+        return Ok(());
+    }
+    build!(tx, "INSERT INTO order_authz (order_id, position, authz_id) ", query => {
+        query.push_values((0_i64..).zip(links), |mut row, (position, authorization)| {
+            row.push_bind(order.as_str()).push_bind(position).push_bind(authorization.as_str());
+        });
+    })?;
+    Ok(())
+}
+
+/// A row of a join: an order with one of its authorizations, or with none.
+struct Joined(Order, Option<Authorization>);
+
+/// Puts the rows of a join together that belong to one order; they lie together.
+fn gather(rows: Vec<Joined>) -> Vec<(Order, Vec<Authorization>)> {
+    let mut orders: Vec<(Order, Vec<Authorization>)> = Vec::new();
+    for Joined(order, authorization) in rows {
+        match orders.last_mut() {
+            Some((last, authorizations)) if last.id == order.id => authorizations.extend(authorization),
+            _ => orders.push((order, authorization.into_iter().collect())),
+        }
+    }
+    orders
+}
+
+impl Record for Order {
+    fn read(row: &impl Columns) -> Result<Self, Error> {
+        Ok(Self {
+            id: row.word("id", OrderId::parse)?,
+            account: row.word("account_id", AccountId::parse)?,
+            status: row.word("status", OrderStatus::parse)?,
+            identifiers: row.json("identifiers")?,
+            names: row.string("names")?,
+            profile: row.string_or_null("profile")?,
+            not_before: row.time_or_null("not_before")?,
+            not_after: row.time_or_null("not_after")?,
+            created_at: row.time("created_at")?,
+            expires_at: row.time("expires_at")?,
+            error: row.json_or_null("error")?,
+            serial: row.word_or_null("serial", Serial::parse)?,
+            csr: row.bytes_or_null("csr")?,
+        })
+    }
+}
+
+impl Record for Joined {
+    fn read(row: &impl Columns) -> Result<Self, Error> {
+        let has_one = row.text_or_null("a_id")?.is_some();
+        Ok(Self(Order::read(row)?, has_one.then(|| Authorization::read(row)).transpose()?))
+    }
+}

@@ -1,0 +1,101 @@
+use acme::order::{AccountStatus, AuthorizationStatus, OrderStatus};
+use store::Error;
+use store::account::{CreateAccount, DeactivateAccount, NewAccount, UpdateAccount};
+
+use crate::world::*;
+
+both! {
+    async fn an_account_is_read_back_by_id_and_by_key(world: World) {
+        let account = world.account().await;
+        assert_eq!(world.store.account(&account.id).await.unwrap().as_ref(), Some(&account));
+        let by_key = world.store.account_by_thumbprint(&account.thumbprint).await.unwrap();
+        assert_eq!(by_key, Some(account));
+        assert_eq!(world.store.account_by_thumbprint("another").await.unwrap(), None);
+    }
+}
+
+both! {
+    async fn a_key_has_one_account_however_often_it_is_made(world: World) {
+        let first = world.account().await;
+        let mut second = account();
+        second.thumbprint = first.thumbprint.clone();
+        second.contact = vec![];
+        let again = CreateAccount { account: second, audit: event("account.created") };
+        assert_eq!(world.store.write(again).await.unwrap(), NewAccount::Existing(first));
+        assert_eq!((world.count("account").await, world.count("audit").await), (1, 1));
+    }
+}
+
+both! {
+    async fn of_many_that_make_an_account_for_one_key_one_makes_it(world: World) {
+        let thumbprint = account().thumbprint;
+        let mut tasks = Vec::new();
+        for _ in 0..16 {
+            let mut account = account();
+            account.thumbprint = thumbprint.clone();
+            let store = world.store.clone();
+            tasks.push(tokio::spawn(async move {
+                let id = account.id.clone();
+                match store.write(CreateAccount { account, audit: event("account.created") }).await.unwrap() {
+                    NewAccount::Created => (true, id),
+                    NewAccount::Existing(account) => (false, account.id),
+                }
+            }));
+        }
+        let mut made = 0;
+        let mut ids = std::collections::HashSet::new();
+        for task in tasks {
+            let (created, id) = task.await.unwrap();
+            made += usize::from(created);
+            ids.insert(id);
+        }
+        assert_eq!((made, ids.len()), (1, 1));
+    }
+}
+
+both! {
+    async fn contacts_change_while_the_account_is_valid(world: World) {
+        let account = world.account().await;
+        let contact = vec!["mailto:new@a.lan".to_owned(), "mailto:ops@a.lan".to_owned()];
+        let update = UpdateAccount { id: account.id.clone(), contact: contact.clone() };
+        world.store.write(update.clone()).await.unwrap();
+        assert_eq!(world.store.account(&account.id).await.unwrap().unwrap().contact, contact);
+
+        let gone = DeactivateAccount { id: account.id, problem: problem(), audit: event("account.deactivated") };
+        world.store.write(gone).await.unwrap();
+        assert!(matches!(world.store.write(update).await, Err(Error::Conflict { what: "account", .. })));
+    }
+}
+
+both! {
+    async fn an_account_that_is_given_up_takes_what_waits_with_it(world: World) {
+        let account = world.account().await;
+        let waiting = world.order(&account, &["a.lan", "b.lan"]).await;
+        let (finished, _) = world.issued(&account, &["c.lan"]).await;
+        let other = world.account().await;
+        let untouched = world.order(&other, &["a.lan"]).await;
+
+        let id = account.id.clone();
+        let gone = DeactivateAccount { id, problem: problem(), audit: event("account.deactivated") };
+        world.store.write(gone.clone()).await.unwrap();
+
+        assert_eq!(
+            world.store.account(&account.id).await.unwrap().unwrap().status,
+            AccountStatus::Deactivated
+        );
+        let (order, authorizations) =
+            world.store.order_with_authorizations(&waiting.order.id).await.unwrap().unwrap();
+        assert_eq!((order.status, order.error), (OrderStatus::Invalid, Some(problem())));
+        assert!(authorizations.iter().all(|a| a.status == AuthorizationStatus::Deactivated));
+        let (order, authorizations) =
+            world.store.order_with_authorizations(&finished.order.id).await.unwrap().unwrap();
+        assert_eq!(order.status, OrderStatus::Valid);
+        assert_eq!(authorizations[0].status, AuthorizationStatus::Deactivated);
+        let (order, _) = world.store.order_with_authorizations(&untouched.order.id).await.unwrap().unwrap();
+        assert_eq!(order.status, OrderStatus::Pending);
+
+        assert!(matches!(world.store.write(gone).await, Err(Error::Conflict { .. })));
+        let refused = world.store.write(crate::world::order(&account, &["d.lan"])).await;
+        assert!(matches!(refused, Err(Error::Conflict { what: "account", .. })), "{refused:?}");
+    }
+}
