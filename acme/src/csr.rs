@@ -23,6 +23,7 @@ mod key;
 /// A request whose own signature holds, and whose key and names are of accepted kinds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateRequest {
+    der: Vec<u8>,
     spki: Vec<u8>,
     names: Vec<Identifier>,
     common_name: Option<Identifier>,
@@ -65,7 +66,13 @@ impl CertificateRequest {
         if names.is_empty() {
             return Err(Problem::bad_csr("the CSR asks for no name; put names into subjectAltName"));
         }
-        Ok(Self { spki: info.subject_pki.raw.to_vec(), names: names.into_iter().collect(), common_name })
+        let (spki, names) = (info.subject_pki.raw.to_vec(), names.into_iter().collect());
+        Ok(Self { der: der.to_vec(), spki, names, common_name })
+    }
+
+    /// The request itself, DER, to be kept until its certificate is.
+    pub fn der(&self) -> &[u8] {
+        &self.der
     }
 
     /// The SubjectPublicKeyInfo in DER.

@@ -143,7 +143,8 @@ impl fmt::Debug for AccountKey {
     }
 }
 
-pub(crate) fn sha256(octets: &[u8]) -> [u8; 32] {
+/// SHA-256, by which public keys are told apart.
+pub fn sha256(octets: &[u8]) -> [u8; 32] {
     digest(&SHA256, octets).as_ref().try_into().expect("SHA-256 has 32 octets")
 }
 

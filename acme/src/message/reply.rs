@@ -23,9 +23,11 @@ pub struct Directory {
     /// URL of newOrder.
     pub new_order: String,
     /// URL of revokeCert.
-    pub revoke_cert: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revoke_cert: Option<String>,
     /// URL of keyChange.
-    pub key_change: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_change: Option<String>,
     /// Base of the URLs of RFC 9773 4.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub renewal_info: Option<String>,
