@@ -1,0 +1,244 @@
+//! HTTP-01, RFC 8555 8.3: find the addresses, vet them, ask, follow redirects, compare. Every hop is vetted anew, so that
+//! neither a name server nor a web server can lead us to where we do not go. Knows what may be followed and what an
+//! answer means; `fetch` knows how to ask, `target` what may be dialled.
+
+use std::net::IpAddr;
+
+use acme::challenge::{KeyAuthorization, Token, http01_path};
+use acme::failure::{Evidence, FIRST_BYTES, Failure, Lookup, Phase, Reason};
+use acme::identifier::Identifier;
+use acme::problem::plain;
+use hyper::StatusCode;
+use tokio::time::{Instant, timeout_at};
+
+use super::fetch::{Answer, MAX_BODY, fetch, show};
+use super::url::Url;
+use super::{Stop, Validator};
+use crate::resolver::Pin;
+
+/// One attempt.
+pub(super) async fn attempt(
+    validator: &Validator,
+    identifier: &Identifier,
+    token: &Token,
+    expected: &KeyAuthorization,
+) -> Result<Evidence, Failure> {
+    let mut evidence = Evidence::default();
+    match walk(validator, identifier, token, expected, &mut evidence).await {
+        Ok(()) => Ok(evidence),
+        Err(Stop { phase, reason, detail, first_bytes }) => {
+            Err(Failure { phase, reason, name: identifier.to_string(), detail, first_bytes, evidence })
+        }
+    }
+}
+
+async fn walk(
+    validator: &Validator,
+    identifier: &Identifier,
+    token: &Token,
+    expected: &KeyAuthorization,
+    evidence: &mut Evidence,
+) -> Result<(), Stop> {
+    if identifier.is_wildcard() {
+        let detail = "a wildcard is shown by DNS alone (RFC 8555 7.1.3)".to_owned();
+        return Err(Stop::new(Phase::Target, Reason::Forbidden, detail));
+    }
+    let settings = &validator.settings;
+    let deadline = Instant::now() + settings.total_timeout;
+    let mut url =
+        Url { is_https: false, host: identifier.clone(), port: settings.http_port, path: http01_path(token) };
+    let mut seen = Vec::new();
+    // The last pin that we came through.
+    let mut pin = None;
+    loop {
+        pin = check_pin(validator, &url, pin)?;
+        let addresses = addresses(validator, &url, deadline, evidence).await?;
+        let hop = deadline.min(Instant::now() + settings.hop_timeout);
+        let answer = fetch(&url, &addresses, hop, &validator.tls, &mut evidence.dials).await?;
+        if !answer.is_redirect() {
+            return judge(&url, &answer, token, expected);
+        }
+        let refuse = |why: String| Stop::new(Phase::Http, Reason::Redirect, format!("{}: {why}", show(&url)));
+        let next = url.join(&answer.location).map_err(refuse)?;
+        seen.push(url.clone());
+        check_redirect(validator, &next, &seen).map_err(refuse)?;
+        url = next;
+    }
+}
+
+/// The addresses of the host that may be dialled, with the look-ups recorded.
+async fn addresses(
+    validator: &Validator,
+    url: &Url,
+    deadline: Instant,
+    evidence: &mut Evidence,
+) -> Result<Vec<IpAddr>, Stop> {
+    let found = match &url.host {
+        Identifier::Ip(address) => {
+            evidence.lookups.push(literal(*address));
+            vec![*address]
+        }
+        Identifier::Dns(name) => {
+            let Ok(resolution) = timeout_at(deadline, validator.resolver.addresses(name)).await else {
+                let detail = format!("looking up {name}: no time was left for it");
+                return Err(Stop::new(Phase::Dns, Reason::Timeout, detail));
+            };
+            evidence.lookups.extend(resolution.lookups);
+            let found =
+                resolution.outcome.map_err(|(reason, detail)| Stop::new(Phase::Dns, reason, detail))?;
+            if resolution.pinned {
+                return Ok(found);
+            }
+            found
+        }
+    };
+    let mut refusals = Vec::new();
+    let mut allowed = Vec::with_capacity(found.len());
+    for address in found {
+        match validator.targets.check(address) {
+            Ok(()) => allowed.push(address),
+            Err(why) => refusals.push(format!("{address} {why}")),
+        }
+    }
+    if allowed.is_empty() {
+        let detail = format!(
+            "{}: the address may not be dialled: {}; allow it in validation.allow_networks, or pin the name in resolver.pins",
+            show(url),
+            plain(&refusals.join("; "), 300)
+        );
+        return Err(Stop::new(Phase::Target, Reason::Forbidden, detail));
+    }
+    Ok(allowed)
+}
+
+/// Whoever answers for a pinned name may redirect to other pinned names and within the pin's zone. Elsewhere the
+/// address would come from a name server, which the pin was made to do without.
+fn check_pin<'a>(
+    validator: &'a Validator,
+    url: &Url,
+    before: Option<Pin<'a>>,
+) -> Result<Option<Pin<'a>>, Stop> {
+    let Identifier::Dns(name) = &url.host else { return Ok(before) };
+    match (validator.resolver.pin(name), before) {
+        (Some(pin), _) => Ok(Some(pin)),
+        (None, Some(pin)) if !pin.covers_zone_of(name) => {
+            let detail = format!(
+                "the redirect to {} leaves the zone of the pin {}; pin {name} too, or do not redirect there",
+                show(url),
+                pin.pattern
+            );
+            Err(Stop::new(Phase::Target, Reason::Redirect, detail))
+        }
+        (None, before) => Ok(before),
+    }
+}
+
+/// Whether a redirect is followed, RFC 8555 8.3 and 10.4: `seen` holds every URL until now.
+fn check_redirect(validator: &Validator, next: &Url, seen: &[Url]) -> Result<(), String> {
+    let settings = &validator.settings;
+    if seen.len() > MAX_REDIRECTS {
+        return Err(format!("more than {MAX_REDIRECTS} redirects"));
+    }
+    if seen.contains(next) {
+        return Err(format!("it redirects in a circle, back to {}", show(next)));
+    }
+    let ports = [80, 443, settings.http_port, settings.tls_alpn_port];
+    if !ports.contains(&next.port) {
+        return Err(format!("it redirects to port {}; only 80 and 443 are followed", next.port));
+    }
+    Ok(())
+}
+
+/// What a last answer is worth.
+fn judge(url: &Url, answer: &Answer, token: &Token, expected: &KeyAuthorization) -> Result<(), Stop> {
+    let is_expected = answer.status == StatusCode::OK && !answer.is_cut && expected.is_body(&answer.body);
+    if is_expected {
+        return Ok(());
+    }
+    let (reason, what) = if answer.status != StatusCode::OK {
+        (Reason::Status, format!("answered {}, not 200", answer.status.as_u16()))
+    } else {
+        (Reason::Mismatch, format!("answered 200 with {}", describe(answer, token)))
+    };
+    let place = answer.address.map(|address| format!(" at {address}")).unwrap_or_default();
+    Err(Stop {
+        phase: Phase::Http,
+        reason,
+        detail: format!("{}{place} {what} ({} ms)", show(url), answer.millis),
+        first_bytes: first_bytes(&answer.body, token),
+    })
+}
+
+/// What was in the body instead, without repeating it.
+fn describe(answer: &Answer, token: &Token) -> String {
+    let ours = format!("{}.", token.as_str());
+    if answer.is_cut {
+        format!("more than {MAX_BODY} octets, which is no key authorization")
+    } else if answer.body.trim_ascii().is_empty() {
+        "an empty body instead of the key authorization".to_owned()
+    } else if answer.body.starts_with(ours.as_bytes()) {
+        "the right token, but not with the thumbprint of this account's key: another account or client answers there"
+            .to_owned()
+    } else {
+        "a body that is not the key authorization of this challenge".to_owned()
+    }
+}
+
+/// The beginning of a body, when it is text. A key authorization in it, ours or another account's, is not repeated.
+fn first_bytes(body: &[u8], token: &Token) -> Option<String> {
+    let text = match std::str::from_utf8(body) {
+        Ok(text) => text,
+        // Cut in the middle of a character.
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&body[..error.valid_up_to()]).ok()?
+        }
+        Err(_) => return None,
+    };
+    let text = text.trim();
+    if text.is_empty() || text.chars().any(|c| c.is_control() && !c.is_whitespace()) {
+        return None;
+    }
+    let secret = format!("{}.", token.as_str());
+    let mut parts = text.split(&secret);
+    let mut harmless = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        harmless.push_str(&secret);
+        harmless.push('…');
+        harmless
+            .push_str(part.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_'));
+    }
+    Some(plain(&harmless, FIRST_BYTES))
+}
+
+fn literal(address: IpAddr) -> Lookup {
+    Lookup {
+        name: address.to_string(),
+        record: if address.is_ipv6() { "AAAA" } else { "A" }.to_owned(),
+        server: "literal".to_owned(),
+        answer: "NOERROR".to_owned(),
+        addresses: vec![address],
+        millis: 0,
+    }
+}
+
+/// How many redirects are followed.
+const MAX_REDIRECTS: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_of_a_body_is_text_and_never_a_key_authorization() {
+        let token = Token::from_row("tokentoken".to_owned());
+        let shown = |body: &[u8]| first_bytes(body, &token);
+        assert_eq!(shown(b"<html>\r\n<h1>It works</h1>").as_deref(), Some("<html>  <h1>It works</h1>"));
+        assert_eq!(shown(b"tokentoken.thumb_print-1 and more").as_deref(), Some("tokentoken.… and more"));
+        assert_eq!(shown(b"x tokentoken.A tokentoken.B").as_deref(), Some("x tokentoken.… tokentoken.…"));
+        assert_eq!(shown("é".repeat(100).as_bytes()).unwrap().chars().count(), FIRST_BYTES + 1);
+        assert_eq!(shown(&"é".as_bytes()[..1]), None);
+        for binary in [&b"\x16\x03\x01"[..], b"\xff\xfe", b"a\0b", b" \n ", b""] {
+            assert_eq!(shown(binary), None, "{binary:?}");
+        }
+    }
+}
