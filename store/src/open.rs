@@ -184,7 +184,12 @@ async fn sqlite_version(connection: &mut SqliteConnection, location: &str) -> Re
 /// Turns on the write-ahead log, which stays on, and takes the write lock once: so a file that cannot be written is
 /// found now and not with the first order.
 async fn take_up(connection: &mut SqliteConnection) -> Result<(), Error> {
-    sqlx::query("PRAGMA journal_mode = WAL").fetch_all(&mut *connection).await?;
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode = WAL").fetch_one(&mut *connection).await?;
+    if mode != "wal" {
+        let reason =
+            format!("its file system has no shared memory, so the journal stays {mode}; use a local disk");
+        return Err(Error::Internal { reason });
+    }
     sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
     sqlx::query("ROLLBACK").execute(&mut *connection).await?;
     Ok(())

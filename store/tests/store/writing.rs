@@ -6,6 +6,8 @@ use acme::challenge::Type;
 use acme::id::{AuthorizationId, ID_RANDOM};
 use sqlx::{Connection as _, SqliteConnection};
 use store::authorization::AcceptChallenge;
+use store::certificate::CertificateStatus;
+use store::issuance::PutIssuer;
 use store::order::CreateOrder;
 use store::{Change, Error, Options, Store, Tx};
 
@@ -95,6 +97,32 @@ both! {
     }
 }
 
+both! {
+    async fn a_conflict_that_is_found_half_way_undoes_the_half_that_was_done(world: World) {
+        let account = world.account().await;
+        world.store.write(PutIssuer { issuer: issuer() }).await.unwrap();
+        let mut changes = Vec::new();
+        for _ in 0..4 {
+            let intent = intend(&world.ready_order(&account, &["a.lan"]).await.order);
+            world.store.write(intent.clone()).await.unwrap();
+            changes.push(issue(&intent.certificate));
+        }
+        // The intent is still there, so the first statement succeeds; then the order turns out to have ended.
+        changes[1].order = Some(world.order(&account, &["b.lan"]).await.order.id);
+        let verdicts = together(&world, order(&account, &["plug.lan"]), changes.clone()).await;
+        for (n, (change, verdict)) in changes.iter().zip(&verdicts).enumerate() {
+            let kept = world.store.certificate(&change.serial).await.unwrap().unwrap();
+            match n {
+                1 => {
+                    assert!(matches!(verdict, Err(Error::Conflict { what: "order", .. })), "{verdict:?}");
+                    assert_eq!((kept.status, kept.der), (CertificateStatus::Intended, None));
+                }
+                _ => assert_eq!((verdict, kept.status), (&Ok(()), CertificateStatus::Issued)),
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_that_wait_share_a_commit() {
     let world = World::sqlite().await;
@@ -155,6 +183,31 @@ both! {
             }
         };
         tokio::time::timeout(Duration::from_secs(20), happened).await.expect("the change was lost");
+    }
+}
+
+both! {
+    async fn dropping_the_last_handle_makes_what_waits(world: World) {
+        let account = world.account().await;
+        let again = world.reopened().await;
+        let waiting: Vec<CreateOrder> = (0..16).map(|_| order(&account, &["a.lan"])).collect();
+        for order in waiting.clone() {
+            let mut write = Box::pin(world.store.write(order));
+            tokio::select! {
+                biased;
+                _ = &mut write => {}
+                () = std::future::ready(()) => {}
+            }
+        }
+        let mut world = world;
+        drop(std::mem::replace(&mut world.store, again.clone()));
+        let happened = async {
+            while again.orders(now(), 100).await.unwrap().len() < waiting.len() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), happened).await.expect("changes were lost");
+        again.close().await;
     }
 }
 
