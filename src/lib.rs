@@ -1,1 +1,3 @@
+//! The CA, room by room.
 
+pub mod ca;
