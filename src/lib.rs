@@ -1,3 +1,4 @@
 //! The CA, room by room.
 
 pub mod ca;
+pub mod ctl;

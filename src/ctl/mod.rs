@@ -1,0 +1,3 @@
+//! The operator's program, verb by verb.
+
+pub mod ceremony;
