@@ -134,8 +134,8 @@ mod tests {
 
     #[test]
     fn its_configuration_is_a_good_one() {
-        let domain = DnsName::parse("demo.lan").unwrap();
-        let config = Config::parse(&configuration(&domain), Path::new("/tmp")).unwrap();
+        let demo = DnsName::parse("demo.lan").unwrap();
+        let config = Config::parse(&configuration(&demo), Path::new("/tmp")).unwrap();
         assert_eq!(config.url, URL);
         assert_eq!(config.validation.http_port, 5002);
         assert!(config.listen[0].ip().is_loopback());
@@ -143,6 +143,6 @@ mod tests {
 
     #[test]
     fn a_wildcard_is_no_domain_to_try() {
-        assert!(super::domain("*.demo.lan").is_err());
+        assert!(domain("*.demo.lan").is_err());
     }
 }

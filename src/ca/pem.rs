@@ -40,8 +40,11 @@ pub fn read(path: &Path, label: &str) -> Result<Vec<Vec<u8>>, Error> {
 
 /// A whole file, refused when it is larger than `limit` octets.
 pub(super) fn bounded(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    let file = File::open(path)?;
+    // Room for all of it at once: a vector that grows leaves copies behind, and the file may hold a secret.
+    let size = file.metadata()?.len().min(limit);
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
+    file.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
         return Err(std::io::Error::other(format!("it is larger than {limit} octets")));
     }

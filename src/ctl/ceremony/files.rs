@@ -122,7 +122,7 @@ mod tests {
         let path = dir.path().join("root.pem");
         let mut files = Files::default();
         files.public(&path, "text").unwrap();
-        assert_eq!(files.keep(), [path.clone()]);
+        assert_eq!(files.keep(), std::slice::from_ref(&path));
         assert!(path.exists());
     }
 

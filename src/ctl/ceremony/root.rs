@@ -6,7 +6,7 @@ use std::time::Duration;
 use acme::time::Timestamp;
 use anyhow::{Context, anyhow, bail};
 
-use super::files::{self, Files, INTERMEDIATE_REQUEST, ROOT, ROOT_KEY};
+use super::files::{self, Files, INTERMEDIATE, INTERMEDIATE_REQUEST, ROOT, ROOT_KEY};
 use super::init::{INTERMEDIATE_LIFETIME, ROOT_LIFETIME};
 use super::{Console, new_serial, parse_key_kind, parse_lifetime, parse_permit, passphrase, shell};
 use crate::ca::ceremony::{self, Life, Plan, Request};
@@ -30,7 +30,7 @@ pub struct Create {
     /// everything; may be given several times
     #[arg(long, value_name = "NAME|NET", required = true, value_parser = parse_permit)]
     pub permit: Vec<Permit>,
-    /// How long the root is valid
+    /// How long the root is valid. Left out: twenty years
     #[arg(long, value_name = "SPAN", value_parser = parse_lifetime)]
     pub lifetime: Option<Duration>,
     /// The file whose first line encrypts the key
@@ -106,15 +106,16 @@ impl Create {
         console.say(format!("fingerprint   sha256 {}", root.fingerprint()))?;
         console.say("")?;
         console.say("Next, where the server runs:")?;
-        console.say(format!(
-            "    ca-ctl intermediate request --dir /etc/acme-ca --name '{} Intermediate'",
-            self.name
-        ))?;
+        console.say("    ca-ctl intermediate request --dir /etc/acme-ca --name 'Intermediate CA'")?;
         console.say(format!("and, with {INTERMEDIATE_REQUEST} brought here:"))?;
-        let dir = shell(&self.dir);
-        console.say(format!(
-            "    ca-ctl root sign --dir {dir} --csr {INTERMEDIATE_REQUEST} --out intermediate.pem"
-        ))?;
+        let mut sign = format!(
+            "    ca-ctl root sign --dir {} --csr {INTERMEDIATE_REQUEST} --out {INTERMEDIATE}",
+            shell(&self.dir)
+        );
+        if let Some(file) = &self.passphrase_file {
+            sign += &format!(" --passphrase-file {}", shell(file));
+        }
+        console.say(sign)?;
         if passphrase.is_none() { console.warn_plain_key(&key_file) } else { Ok(()) }
     }
 }
