@@ -19,8 +19,11 @@ pub struct Known {
 
 /// A bounded memory of accounts, in parts, so that requests of different accounts do not meet at one lock.
 pub struct Accounts {
-    parts: [RwLock<HashMap<AccountId, (Instant, Arc<Known>)>>; PARTS],
+    parts: [RwLock<Part>; PARTS],
 }
+
+/// When each account was read, and what was read.
+type Part = HashMap<AccountId, (Instant, Arc<Known>)>;
 
 impl Default for Accounts {
     fn default() -> Self {
@@ -53,7 +56,7 @@ impl Accounts {
         self.part(id).write().unwrap_or_else(std::sync::PoisonError::into_inner).remove(id);
     }
 
-    fn part(&self, id: &AccountId) -> &RwLock<HashMap<AccountId, (Instant, Arc<Known>)>> {
+    fn part(&self, id: &AccountId) -> &RwLock<Part> {
         // An id ends in random digits.
         let last = id.as_str().bytes().last().unwrap_or(0);
         &self.parts[usize::from(last) % PARTS]

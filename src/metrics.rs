@@ -2,9 +2,9 @@
 //! outcomes, never names, addresses or accounts.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use acme::failure::Failure;
 use acme::time::Timestamp;
@@ -43,12 +43,12 @@ impl Outage {
 impl Metrics {
     /// A request was answered.
     pub fn request(&self, route: &'static str, status: u16) {
-        self.requests.add(route, status);
+        self.requests.add(route, Second::Code(status));
     }
 
     /// A problem was sent.
     pub fn problem(&self, kind: &'static str, status: u16) {
-        self.problems.add(kind, status);
+        self.problems.add(kind, Second::Code(status));
     }
 
     /// A validation held.
@@ -62,7 +62,7 @@ impl Metrics {
 
     /// A validation attempt failed.
     pub fn validation_failed(&self, failure: &Failure, now: Timestamp) {
-        self.validation_failures.add(failure.phase.as_str(), failure.reason.as_str());
+        self.validation_failures.add(failure.phase.as_str(), Second::Word(failure.reason.as_str()));
         let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
         outage.since.get_or_insert(now);
         outage.last = Some(failure.to_string());
@@ -122,23 +122,98 @@ impl Metrics {
     }
 }
 
-/// A counter with two labels from closed sets.
+/// A counter with two labels from closed sets. Counting takes a shared lock; the other only when a pair of labels is
+/// met for the first time.
 #[derive(Default)]
-struct Family(Mutex<BTreeMap<(&'static str, String), u64>>);
+struct Family(RwLock<BTreeMap<Labels, AtomicU64>>);
+
+type Labels = (&'static str, Second);
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Second {
+    Code(u16),
+    Word(&'static str),
+}
 
 impl Family {
-    fn add(&self, first: &'static str, second: impl ToString) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry((first, second.to_string())).or_default() += 1;
+    fn add(&self, first: &'static str, second: Second) {
+        let labels = (first, second);
+        if let Some(count) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&labels) {
+            count.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let mut counts = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        counts.entry(labels).or_default().fetch_add(1, Ordering::Relaxed);
     }
 
     fn text(&self, out: &mut String, name: &str, help: &str, labels: [&str; 2]) {
         let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} counter");
-        for ((first, second), count) in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for ((first, second), count) in self.0.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            let count = count.load(Ordering::Relaxed);
             let _ = writeln!(out, "{name}{{{}=\"{first}\",{}=\"{second}\"}} {count}", labels[0], labels[1]);
+        }
+    }
+}
+
+impl fmt::Display for Second {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => code.fmt(f),
+            Self::Word(word) => f.write_str(word),
         }
     }
 }
 
 const GENERAL: usize = 3;
 const OUTAGE_NAMES: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use acme::failure::{Evidence, Phase, Reason};
+
+    fn failure(name: &str) -> Failure {
+        Failure {
+            phase: Phase::Dns,
+            reason: Reason::Servfail,
+            name: name.into(),
+            detail: "10.0.0.53 answered SERVFAIL".into(),
+            first_bytes: None,
+            evidence: Evidence::default(),
+        }
+    }
+
+    #[test]
+    fn one_failing_name_is_its_own_trouble_and_three_are_ours() {
+        let metrics = Metrics::default();
+        for _ in 0..5 {
+            metrics.validation_failed(&failure("a.lan"), Timestamp::EPOCH);
+        }
+        assert!(!metrics.outage().is_general());
+        for name in ["b.lan", "c.lan"] {
+            metrics.validation_failed(&failure(name), Timestamp::EPOCH);
+        }
+        let outage = metrics.outage();
+        assert!(outage.is_general());
+        assert!(outage.last.is_some_and(|last| last.contains("SERVFAIL")));
+        metrics.validated();
+        assert!(!metrics.outage().is_general(), "one that holds ends it");
+    }
+
+    #[test]
+    fn counters_are_told_by_outcome() {
+        let metrics = Metrics::default();
+        metrics.request("/acme/new-order", 201);
+        metrics.request("/acme/new-order", 201);
+        metrics.validation_failed(&failure("a.lan"), Timestamp::EPOCH);
+        let text = metrics.text(Timestamp::EPOCH, 7);
+        for line in [
+            "ca_http_requests_total{route=\"/acme/new-order\",code=\"201\"} 2\n",
+            "ca_validation_failures_total{phase=\"dns\",reason=\"servfail\"} 1\n",
+            "ca_store_commits_total 7\n",
+        ] {
+            assert!(text.contains(line), "{line}{text}");
+        }
+        assert!(!text.contains("a.lan"), "names are no labels");
+    }
+}

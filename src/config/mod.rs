@@ -91,7 +91,7 @@ impl Config {
     /// As [`Config::load`].
     pub fn parse(text: &str, dir: &Path) -> Result<Self, Error> {
         let file: file::File = toml::from_str(text)
-            .map_err(|error| Error { key: String::new(), why: nearest::explain(error, text) })?;
+            .map_err(|error| Error { key: String::new(), why: nearest::explain(&error, text) })?;
         let (url, host, port) = server_url(&file.server.url)?;
         let listen = match &file.server.listen {
             Some(texts) => addresses("server.listen", texts)?,

@@ -1,7 +1,7 @@
 //! A misspelt key, with the one that was probably meant.
 
 /// The sentence for an error of the TOML reader: where it is, what is wrong, and for an unknown key the nearest known.
-pub(super) fn explain(error: toml::de::Error, text: &str) -> String {
+pub(super) fn explain(error: &toml::de::Error, text: &str) -> String {
     let place = error.span().map_or(String::new(), |span| {
         let line = text.get(..span.start).map_or(0, |before| before.matches('\n').count());
         format!("line {}: ", line + 1)

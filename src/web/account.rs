@@ -26,7 +26,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
     let signed = jose::by_own_key(&app, request).await?;
     let wanted: NewAccount = signed.payload()?;
     if let Some(existing) = app.store.account_by_thumbprint(signed.key.thumbprint()).await? {
-        return existing_account(&app, existing);
+        return existing_account(&app, &existing);
     }
     if wanted.only_return_existing {
         let detail = "no account has this key, and onlyReturnExisting forbids to make one";
@@ -52,7 +52,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
             Ok(json::at(json::respond(StatusCode::CREATED, &shown(&app, &account)), &url))
         }
         // Two requests with one key at the same moment: the second finds the first one's account.
-        Made::Existing(existing) => existing_account(&app, existing),
+        Made::Existing(existing) => existing_account(&app, &existing),
     }
 }
 
@@ -122,13 +122,13 @@ pub(super) async fn orders(
 }
 
 /// RFC 8555 7.3.1: the account as it is; what the request says about contacts changes nothing.
-fn existing_account(app: &App, account: Account) -> Result<Response, Error> {
+fn existing_account(app: &App, account: &Account) -> Result<Response, Error> {
     if account.status != AccountStatus::Valid {
         let detail = format!("the account with this key is {}; use another key", account.status);
         return Err(Problem::unauthorized(detail).into());
     }
     let url = app.urls.account(&account.id);
-    Ok(json::at(json::respond(StatusCode::OK, &shown(app, &account)), &url))
+    Ok(json::at(json::respond(StatusCode::OK, &shown(app, account)), &url))
 }
 
 fn own<'a>(account: &'a Account, id: &str) -> Result<&'a Account, Problem> {
