@@ -107,7 +107,7 @@ mod tests {
     fn a_terminal_gets_what_fits_and_the_names_stay_whole() {
         let text = text(Some(40));
         assert!(text.lines().all(|line| line.width() <= 40), "{text}");
-        assert!(text.contains("vault.lan  expired  10.0.0.53 answered SE…"), "{text}");
+        assert!(text.contains("vault.lan  expired  10.0.0.53 answered …"), "{text}");
     }
 
     #[test]
