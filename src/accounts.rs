@@ -2,7 +2,7 @@
 //! else; reading and decoding it anew six times in an issuance would be a good part of the issuance's cost.
 
 use std::collections::HashMap;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use acme::id::AccountId;
@@ -22,8 +22,16 @@ pub struct Accounts {
     parts: [RwLock<Part>; PARTS],
 }
 
-/// When each account was read, and what was read.
-type Part = HashMap<AccountId, (Instant, Arc<Known>)>;
+/// When each account was read, and what was read; and how often one was forgotten.
+#[derive(Default)]
+struct Part {
+    known: HashMap<AccountId, (Instant, Arc<Known>)>,
+    forgotten: u64,
+}
+
+/// The moment before an account is read. What is read then is remembered only if nobody changed an account meanwhile:
+/// else a deactivated account could come back as it was.
+pub struct Before(u64);
 
 impl Default for Accounts {
     fn default() -> Self {
@@ -35,25 +43,34 @@ impl Accounts {
     /// The account, if it was read within the last seconds. The bound is what `ca-ctl` promises: the server takes up
     /// its changes within seconds.
     pub fn recall(&self, id: &AccountId) -> Option<Arc<Known>> {
-        let part = self.part(id).read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        part.get(id).filter(|(read, _)| read.elapsed() < FRESH).map(|(_, known)| Arc::clone(known))
+        let part = self.part(id).read().unwrap_or_else(PoisonError::into_inner);
+        part.known.get(id).filter(|(read, _)| read.elapsed() < FRESH).map(|(_, known)| Arc::clone(known))
+    }
+
+    /// To be called before an account is read that is to be remembered.
+    pub fn before(&self, id: &AccountId) -> Before {
+        Before(self.part(id).read().unwrap_or_else(PoisonError::into_inner).forgotten)
     }
 
     /// Remembers what was just read.
-    pub fn remember(&self, known: Arc<Known>) {
-        let mut part =
-            self.part(&known.account.id).write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if part.len() >= PART_LIMIT {
-            part.retain(|_, (read, _)| read.elapsed() < FRESH);
+    pub fn remember(&self, known: Arc<Known>, before: &Before) {
+        let mut part = self.part(&known.account.id).write().unwrap_or_else(PoisonError::into_inner);
+        if part.forgotten != before.0 {
+            return;
         }
-        if part.len() < PART_LIMIT {
-            part.insert(known.account.id.clone(), (Instant::now(), known));
+        if part.known.len() >= PART_LIMIT {
+            part.known.retain(|_, (read, _)| read.elapsed() < FRESH);
+        }
+        if part.known.len() < PART_LIMIT {
+            part.known.insert(known.account.id.clone(), (Instant::now(), known));
         }
     }
 
-    /// Forgets an account that is about to change.
+    /// Forgets an account that has changed.
     pub fn forget(&self, id: &AccountId) {
-        self.part(id).write().unwrap_or_else(std::sync::PoisonError::into_inner).remove(id);
+        let mut part = self.part(id).write().unwrap_or_else(PoisonError::into_inner);
+        part.known.remove(id);
+        part.forgotten += 1;
     }
 
     fn part(&self, id: &AccountId) -> &RwLock<Part> {

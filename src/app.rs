@@ -52,6 +52,8 @@ pub struct Own {
     pub key: Arc<CertifiedKey>,
     /// When a new one is due.
     pub renew_at: Timestamp,
+    /// When it ends.
+    pub not_after: Timestamp,
     /// Who issued it.
     pub issuer: String,
 }

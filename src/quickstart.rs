@@ -10,7 +10,8 @@ use clap::Args;
 use crate::ca;
 use crate::ca::constraints::Permit;
 use crate::clock::Clock;
-use crate::ctl::ceremony::{Console, Init, ServerUrl};
+use crate::config::ServerUrl;
+use crate::ctl::ceremony::{Console, Init};
 use crate::serve;
 
 /// Make a root, an intermediate, a configuration and a store where they are missing, and serve them

@@ -4,6 +4,7 @@
 
 mod file;
 mod nearest;
+mod url;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +16,8 @@ use acme::challenge::Type;
 use acme::identifier::{DnsName, Identifier};
 use acme::renewal::Thresholds;
 use ipnet::IpNet;
+
+pub use self::url::ServerUrl;
 
 use crate::policy::Rule;
 use crate::{ca, policy, resolver, validate};
@@ -92,17 +95,18 @@ impl Config {
     pub fn parse(text: &str, dir: &Path) -> Result<Self, Error> {
         let file: file::File = toml::from_str(text)
             .map_err(|error| Error { key: String::new(), why: nearest::explain(&error, text) })?;
-        let (url, host, port) = server_url(&file.server.url)?;
+        let url =
+            ServerUrl::parse(&file.server.url).map_err(|why| Error { key: "server.url".into(), why })?;
         let listen = match &file.server.listen {
             Some(texts) => addresses("server.listen", texts)?,
-            None => vec![SocketAddr::new(IpAddr::from([0u16; 8]), port)],
+            None => vec![SocketAddr::new(IpAddr::from([0u16; 8]), url.port())],
         };
         if listen.is_empty() {
             return refuse("server.listen", "it is empty, and nobody could ask for a certificate");
         }
         Ok(Self {
-            url,
-            host,
+            host: url.host().clone(),
+            url: url.to_string(),
             listen,
             plain_listen: addresses("server.plain_listen", &file.server.plain_listen)?,
             status_listen: addresses("server.status_listen", &file.server.status_listen)?,
@@ -141,41 +145,6 @@ impl Config {
 
 fn refuse<T>(key: &str, why: impl Into<String>) -> Result<T, Error> {
     Err(Error { key: key.to_owned(), why: why.into() })
-}
-
-/// `https://HOST[:PORT]`, and no more: a path or a query would end up in the middle of every URL.
-fn server_url(text: &str) -> Result<(String, Identifier, u16), Error> {
-    const KEY: &str = "server.url";
-    let trimmed = text.trim_end_matches('/');
-    let Some(authority) = trimmed.strip_prefix("https://") else {
-        return refuse(KEY, format!("{text} does not begin with https://; RFC 8555 6.1 knows nothing else"));
-    };
-    if authority.contains(['/', '?', '#', '@']) {
-        return refuse(
-            KEY,
-            format!("{text} has more than a host and a port; https://HOST or https://HOST:PORT would do"),
-        );
-    }
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => {
-            let Ok(port) = port.parse::<u16>() else {
-                return refuse(KEY, format!("{port} is not a port; 1 to 65535 would do"));
-            };
-            (host, port)
-        }
-        _ => (authority, 443),
-    };
-    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-    let identifier = match bare.parse::<IpAddr>() {
-        Ok(address) => Identifier::Ip(address),
-        Err(_) => Identifier::dns(host).map_err(|problem| Error { key: KEY.into(), why: problem.detail })?,
-    };
-    if identifier.is_wildcard()
-        || (authority.starts_with('[') != matches!(identifier, Identifier::Ip(IpAddr::V6(_))))
-    {
-        return refuse(KEY, format!("{host} is not a host name or an address (IPv6 in brackets)"));
-    }
-    Ok((trimmed.to_owned(), identifier, port))
 }
 
 fn addresses(key: &str, texts: &[String]) -> Result<Vec<SocketAddr>, Error> {

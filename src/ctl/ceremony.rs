@@ -24,7 +24,6 @@ use crate::ca::{KeyKind, Passphrase};
 pub use self::init::Init;
 pub use self::intermediate::{Install, Request};
 pub use self::root::{Create, Sign};
-pub use self::starter::ServerUrl;
 
 /// The verbs that make a CA.
 #[derive(Debug, clap::Subcommand)]

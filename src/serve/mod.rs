@@ -29,6 +29,7 @@ use crate::{tasks, web};
 pub struct Server {
     app: Arc<App>,
     stop: watch::Sender<bool>,
+    stop_tasks: watch::Sender<bool>,
     doors: Vec<JoinHandle<()>>,
     tasks: JoinHandle<()>,
     addresses: Vec<(Door, SocketAddr)>,
@@ -42,6 +43,7 @@ impl Server {
     pub async fn start(config: Config, listeners: Listeners, clock: Clock) -> anyhow::Result<Self> {
         let now = clock.now();
         let live = Live::build(config, now)?;
+        warn(&live);
         let listeners = listeners.bind(&live.config)?;
         let store = Store::open(&live.config.store, &Options::default()).await?;
         let (app, requests) = App::new(live, store, clock);
@@ -62,11 +64,12 @@ impl Server {
             let tls = (door == Door::Acme).then(|| tls::acceptor(&app)).transpose()?;
             doors.push(tokio::spawn(accept::serve(listener, tls, router, stopping.clone())));
         }
+        let (stop_tasks, stopping) = watch::channel(false);
         let tasks = tokio::spawn(tasks::run(Arc::clone(&app), requests, stopping));
         for (door, address) in &addresses {
             tracing::info!(%door, %address, "listening");
         }
-        Ok(Self { app, stop, doors, tasks, addresses })
+        Ok(Self { app, stop, stop_tasks, doors, tasks, addresses })
     }
 
     /// The shared parts.
@@ -92,6 +95,7 @@ impl Server {
         }
         let live = Live::build(config, now)?;
         live.ca.active(now)?;
+        warn(&live);
         self.app.replace(live);
         keep_issuers(&self.app).await?;
         tasks::renew_own_certificate(&self.app).await;
@@ -105,12 +109,21 @@ impl Server {
             for door in self.doors {
                 let _ = door.await;
             }
+            // Only now: a request under way may wait for a task.
+            self.stop_tasks.send_replace(true);
             let _ = self.tasks.await;
         };
         if tokio::time::timeout(DRAIN, drain).await.is_err() {
             tracing::warn!("some requests did not end in time; what they were doing is in the store");
         }
         self.app.store.close().await;
+    }
+}
+
+/// What is wrong with the keys and certificates, but not so that nothing could be signed.
+fn warn(live: &Live) {
+    for warning in live.ca.warnings() {
+        tracing::warn!("{warning}");
     }
 }
 

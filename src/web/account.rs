@@ -9,7 +9,7 @@ use axum::response::Response;
 
 use acme::id::{AccountId, OrderId};
 use acme::message::{self, NewAccount, UpdateAccount};
-use acme::order::AccountStatus;
+use acme::order::{AccountStatus, OrderStatus};
 use acme::problem::{Kind, Problem};
 use store::account::{
     Account, CreateAccount, DeactivateAccount, NewAccount as Made, UpdateAccount as KeepContacts,
@@ -110,7 +110,9 @@ pub(super) async fn orders(
     let page = PAGE as usize;
     let more = orders.len() > page;
     orders.truncate(page);
-    let list = message::OrdersList { orders: orders.iter().map(|order| app.urls.order(&order.id)).collect() };
+    // RFC 8555 7.1.2.1: an invalid order should not be listed.
+    let listed = orders.iter().filter(|order| order.status != OrderStatus::Invalid);
+    let list = message::OrdersList { orders: listed.map(|order| app.urls.order(&order.id)).collect() };
     let response = json::respond(StatusCode::OK, &list);
     Ok(match orders.last() {
         Some(last) if more => {

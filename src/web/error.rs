@@ -50,16 +50,24 @@ impl From<Problem> for Error {
 
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
-        Self::Internal(error.into())
+        match error {
+            // Two requests about one thing at the same moment; the other was faster.
+            store::Error::Conflict { what, .. } => {
+                let detail = format!("the {what} was changed by another request; read it again");
+                Problem::malformed(detail).with_status(409).into()
+            }
+            error => Self::Internal(error.into()),
+        }
     }
 }
 
 impl From<anyhow::Error> for Error {
     fn from(error: anyhow::Error) -> Self {
         // A work refuses with a problem through the same channel as it fails.
-        match error.downcast::<Problem>() {
+        match error.downcast::<Problem>().map_err(|error| error.downcast::<store::Error>()) {
             Ok(problem) => problem.into(),
-            Err(error) => Self::Internal(error),
+            Err(Ok(error)) => error.into(),
+            Err(Err(error)) => Self::Internal(error),
         }
     }
 }

@@ -145,10 +145,11 @@ async fn account(app: &App, kid: &str) -> Result<Arc<Known>, Error> {
     if let Some(known) = app.accounts.recall(&id) {
         return Ok(known);
     }
+    let before = app.accounts.before(&id);
     let account = app.store.account(&id).await?.ok_or_else(unknown)?;
     let key = AccountKey::from_json(&account.jwk).map_err(anyhow::Error::new)?;
     let known = Arc::new(Known { account, key });
-    app.accounts.remember(Arc::clone(&known));
+    app.accounts.remember(Arc::clone(&known), &before);
     Ok(known)
 }
 

@@ -112,19 +112,24 @@ pub(super) async fn finalize(
         lifetime: profile.lifetime,
         csr,
     };
-    let issued = issue(Arc::clone(&app), live, plan, now).await?;
+    let Some(issued) = issue(Arc::clone(&app), live, plan, now).await? else {
+        // The same finalize came twice at the same moment: this one shows what the other one does.
+        let (order, authorizations) = own(&app, &signed, &id).await?;
+        return Ok(respond(&app, &order, &authorizations, now));
+    };
     order.status = OrderStatus::Valid;
     order.serial = Some(issued.serial);
     Ok(respond(&app, &order, &authorizations, now))
 }
 
-/// Issues in a task of its own: a client that hangs up must not stop it half-way.
+/// Issues in a task of its own: a client that hangs up must not stop it half-way. `None`: the order is not ready any
+/// more, because another request was faster.
 async fn issue(
     app: Arc<App>,
     live: Arc<Live>,
     plan: Plan,
     now: Timestamp,
-) -> Result<issuance::Issued, Error> {
+) -> Result<Option<issuance::Issued>, Error> {
     let task = tokio::spawn(async move {
         let ca_issuers = live.config.plain_url();
         let issued = issuance::issue(&plan, &live.ca, ca_issuers.as_deref(), &app.store, now).await;
@@ -133,8 +138,11 @@ async fn issue(
         }
         issued
     });
-    let issued = task.await.map_err(anyhow::Error::new)??;
-    Ok(issued)
+    match task.await.map_err(anyhow::Error::new)? {
+        Ok(issued) => Ok(Some(issued)),
+        Err(error) if matches!(error.downcast_ref(), Some(store::Error::Conflict { .. })) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The identifiers as sent and in canonical form, each once.

@@ -25,6 +25,11 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
     let body = Health {
         store: Check::of(app.store.ping().await.map_err(|error| error.to_string())),
         signer: Check::of(app.live().ca.active(now).map(|_| ()).map_err(|error| error.to_string())),
+        own_certificate: Check::of(match app.own() {
+            Some(own) if now <= own.not_after => Ok(()),
+            Some(own) => Err(format!("it ended at {}", own.not_after)),
+            None => Err("there is none".to_owned()),
+        }),
         validation: Check::of(if outage.is_general() {
             let names = outage.names.len();
             let since = outage.since.unwrap_or(now);
@@ -37,7 +42,8 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
         }),
         now,
     };
-    let well = [&body.store, &body.signer, &body.validation].iter().all(|check| check.ok);
+    let well =
+        [&body.store, &body.signer, &body.own_certificate, &body.validation].iter().all(|check| check.ok);
     json::respond(if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &body)
 }
 
@@ -54,6 +60,7 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
 struct Health {
     store: Check,
     signer: Check,
+    own_certificate: Check,
     validation: Check,
     now: Timestamp,
 }

@@ -8,11 +8,12 @@ use acme::time::Timestamp;
 use anyhow::{Context, anyhow};
 
 use super::files::{self, CONFIG, Files, INTERMEDIATE, INTERMEDIATE_KEY, ROOT, ROOT_KEY};
-use super::starter::{self, ServerUrl};
+use super::starter;
 use super::{Console, DAY, new_serial, parse_permit, passphrase, shell};
 use crate::ca::ceremony::{self, Life, Plan, Request};
 use crate::ca::constraints::{Constraints, Permit};
 use crate::ca::{Ca, Certificate, IssuerSettings, Key, KeyKind, Settings, pem};
+use crate::config::ServerUrl;
 
 /// `ca-ctl init`
 #[derive(Debug, clap::Args)]
@@ -92,7 +93,7 @@ impl Init {
     }
 
     fn constraints(&self) -> anyhow::Result<Constraints> {
-        let own = [self.url.own_domain()];
+        let own = [starter::own_domain(&self.url)];
         let permits = if self.permit.is_empty() { &own[..] } else { &self.permit };
         let constraints = Constraints::from_permits(permits).map_err(|why| anyhow!(why))?;
         let host = self.url.host();
@@ -129,7 +130,7 @@ impl Init {
 
     fn names(&self) -> (String, String) {
         let name = self.name.clone().unwrap_or_else(|| match self.permit.first() {
-            None => words(&self.url.own_domain()),
+            None => words(&starter::own_domain(&self.url)),
             Some(Permit::Everything) => self.url.host().to_string(),
             Some(permit) => words(permit),
         });

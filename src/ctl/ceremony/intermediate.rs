@@ -7,9 +7,10 @@ use acme::time::Timestamp;
 use anyhow::{Context, anyhow, bail};
 
 use super::files::{self, CONFIG, Files, INTERMEDIATE, INTERMEDIATE_KEY, INTERMEDIATE_REQUEST, ROOT};
-use super::starter::{self, ServerUrl};
+use super::starter;
 use super::{Console, parse_key_kind, passphrase, shell};
 use crate::ca::{Ca, Certificate, IssuerSettings, Key, KeyKind, Settings, ceremony, pem};
+use crate::config::ServerUrl;
 
 /// `ca-ctl intermediate request`
 #[derive(Debug, clap::Args)]

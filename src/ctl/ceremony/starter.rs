@@ -1,82 +1,25 @@
-//! The configuration that a new CA starts with, and the URL in it. Every key says what it means; the keys that are left
+//! The configuration that a new CA starts with. Every key says what it means; the keys that are left
 //! out have defaults.
 
-use std::fmt;
 use std::path::Path;
 
 use acme::identifier::Identifier;
-use hyper::Uri;
 
 use super::files::{INTERMEDIATE, INTERMEDIATE_KEY, ROOT};
 use crate::ca::constraints::Permit;
+use crate::config::ServerUrl;
 
-/// The server's base URL: `https`, a host, perhaps a port, nothing else.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServerUrl {
-    host: Identifier,
-    port: u16,
-}
-
-impl ServerUrl {
-    /// Reads `https://HOST[:PORT]`.
-    ///
-    /// # Errors
-    /// A sentence with the rule that the URL breaks.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let refuse = |why: &str| format!("'{text}' is no URL for a CA: {why}; write https://ca.mgmt.lan");
-        let uri: Uri = text.parse().map_err(|_| refuse("it cannot be read"))?;
-        if uri.scheme_str() != Some("https") {
-            return Err(refuse("ACME is spoken over https"));
+/// What a CA with this URL is for when nobody says: the host's domain, or its address.
+pub(super) fn own_domain(url: &ServerUrl) -> Permit {
+    match url.host() {
+        Identifier::Ip(address) => Permit::Net((*address).into()),
+        Identifier::Dns(name) => {
+            let parent = name
+                .as_str()
+                .split_once('.')
+                .and_then(|(_, parent)| acme::identifier::DnsName::parse(parent).ok());
+            Permit::Dns(parent.unwrap_or_else(|| name.clone()))
         }
-        if uri.path() != "/" || uri.query().is_some() {
-            return Err(refuse("it ends after the host; the directory is at /acme/directory below it"));
-        }
-        let authority = uri.authority().ok_or_else(|| refuse("it has no host"))?;
-        if authority.as_str().contains('@') {
-            return Err(refuse("it has a user in it"));
-        }
-        let bare = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let host = Identifier::ip(bare).or_else(|_| Identifier::dns(bare)).map_err(|p| refuse(&p.detail))?;
-        if host.is_wildcard() {
-            return Err(refuse("its host is a wildcard"));
-        }
-        let behind_host = &authority.as_str()[authority.host().len()..];
-        let port = match behind_host.strip_prefix(':') {
-            None => 443,
-            Some(port) => {
-                port.parse().ok().filter(|p| *p != 0).ok_or_else(|| refuse("its port is no port"))?
-            }
-        };
-        Ok(Self { host, port })
-    }
-
-    /// The host: a name or an address.
-    pub fn host(&self) -> &Identifier {
-        &self.host
-    }
-
-    /// What a CA with this URL is for when nobody says: the host's domain, or its address.
-    pub fn own_domain(&self) -> Permit {
-        match &self.host {
-            Identifier::Ip(address) => Permit::Net((*address).into()),
-            Identifier::Dns(name) => {
-                let parent = name
-                    .as_str()
-                    .split_once('.')
-                    .and_then(|(_, parent)| acme::identifier::DnsName::parse(parent).ok());
-                Permit::Dns(parent.unwrap_or_else(|| name.clone()))
-            }
-        }
-    }
-}
-
-impl fmt::Display for ServerUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.host {
-            Identifier::Ip(std::net::IpAddr::V6(address)) => write!(f, "https://[{address}]")?,
-            host => write!(f, "https://{host}")?,
-        }
-        if self.port == 443 { Ok(()) } else { write!(f, ":{}", self.port) }
     }
 }
 
@@ -91,7 +34,7 @@ pub(super) fn configuration(url: &ServerUrl, passphrase_file: Option<&Path>) -> 
                  # passphrase_file = \"intermediate.pass\"\n"
             .to_owned(),
     };
-    let port = url.port;
+    let port = url.port();
     let host = url.host();
     format!(
         r#"# The configuration of acme-ca. Paths are relative to this file. `acme-ca check-config --config FILE` reads it
@@ -137,39 +80,7 @@ mod tests {
     use super::*;
 
     fn permit(url: &str) -> Permit {
-        ServerUrl::parse(url).unwrap().own_domain()
-    }
-
-    #[test]
-    fn a_url_is_a_host_and_perhaps_a_port() {
-        for (text, canonical) in [
-            ("https://ca.mgmt.lan", "https://ca.mgmt.lan"),
-            ("https://CA.mgmt.lan:443/", "https://ca.mgmt.lan"),
-            ("https://localhost:8443", "https://localhost:8443"),
-            ("https://[fd00::1]:8443", "https://[fd00::1]:8443"),
-            ("https://192.168.1.10", "https://192.168.1.10"),
-        ] {
-            assert_eq!(ServerUrl::parse(text).unwrap().to_string(), canonical);
-        }
-    }
-
-    #[test]
-    fn what_is_no_base_url_is_refused_with_its_rule() {
-        for (text, rule) in [
-            ("http://ca.mgmt.lan", "https"),
-            ("ca.mgmt.lan", "https"),
-            ("https://ca.mgmt.lan/acme/directory", "/acme/directory below it"),
-            ("https://ca.mgmt.lan/?x=1", "ends after the host"),
-            ("https://root@ca.mgmt.lan", "user"),
-            ("https://ca_1.mgmt.lan", "letters, digits"),
-            ("https://*.mgmt.lan", ""),
-            ("https://ca.mgmt.lan:0", "port"),
-            ("https://ca.mgmt.lan:99999", ""),
-            ("https://", ""),
-        ] {
-            let why = ServerUrl::parse(text).unwrap_err();
-            assert!(why.contains(rule) && why.contains("write https://ca.mgmt.lan"), "{text}: {why}");
-        }
+        own_domain(&ServerUrl::parse(url).unwrap())
     }
 
     #[test]
