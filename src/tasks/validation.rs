@@ -51,9 +51,8 @@ impl Job {
             let mut reloaded = app.reloaded();
             let patience = app.live().config.validation.patience;
             let left = || patience.saturating_sub(already).saturating_sub(began.elapsed());
-            let _slot = slots.acquire().await;
-            let attempt = self.attempt(app, &expected, began_at, last.is_some().then(left)).await?;
-            drop(_slot);
+            let within = last.is_some().then(left);
+            let attempt = self.attempt(app, slots, &expected, began_at, within).await?;
             let failure = match (attempt, last.take()) {
                 (Some(Ok(evidence)), _) => return self.valid(app, evidence, began_at).await,
                 (Some(Err(failure)), _) => failure,
@@ -88,6 +87,7 @@ impl Job {
     async fn attempt(
         &mut self,
         app: &App,
+        slots: &Semaphore,
         expected: &KeyAuthorization,
         began_at: Timestamp,
         within: Option<Duration>,
@@ -95,14 +95,16 @@ impl Job {
         let live = app.live();
         let identifier = self.authorization.identifier.clone();
         let token = self.authorization.token.clone();
-        let attempt = live.validator.http01(&identifier, &token, expected);
+        let attempt = async {
+            // Waiting for a slot is a part of the attempt: the client is not held back for it either.
+            let _slot = slots.acquire().await;
+            live.validator.http01(&identifier, &token, expected).await
+        };
         tokio::pin!(attempt);
         if self.kept.is_some() {
             match tokio::time::timeout(HOLD, &mut attempt).await {
                 Ok(result) => return Ok(Some(result)),
-                Err(_) => {
-                    self.begun(app, began_at).await?;
-                }
+                Err(_) => self.begun(app, began_at).await?,
             }
         }
         Ok(match within {
