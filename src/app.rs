@@ -97,7 +97,7 @@ impl Live {
         let ca = Ca::load(&config.ca, now)?;
         let mut roots = rustls::RootCertStore::empty();
         roots.add(rustls::pki_types::CertificateDer::from(ca.root_der().to_vec()))?;
-        let resolver = Resolver::new(config.resolver.clone(), roots)?;
+        let resolver = Resolver::new(config.resolver()?, roots)?;
         let validator = Validator::new(config.validation.clone(), Arc::new(resolver));
         Ok(Self { config, ca, validator })
     }

@@ -39,8 +39,8 @@ pub struct Config {
     pub ca: ca::Settings,
     /// The store's URL, its path made absolute.
     pub store: String,
-    /// Look-ups.
-    pub resolver: resolver::Settings,
+    resolver: resolver::Settings,
+    host_servers: bool,
     /// Validation.
     pub validation: validate::Settings,
     /// Names and profiles.
@@ -113,11 +113,27 @@ impl Config {
             ca: ca_settings(file.ca, dir)?,
             store: store_url(&file.store.url, dir)?,
             resolver: resolver_settings(&file.resolver)?,
+            host_servers: file.resolver.servers.is_none(),
             validation: validation_settings(&file.validation)?,
             policy: policy_settings(&file.policy, &file.profiles)?,
             limits: limits(&file.limits, &file.accounts)?,
             renewal: thresholds(&file.renewal)?,
         })
+    }
+
+    /// How names are looked up. Without `resolver.servers` this reads the host's `/etc/resolv.conf`.
+    ///
+    /// # Errors
+    /// That it cannot be read or names nobody.
+    pub fn resolver(&self) -> Result<resolver::Settings, Error> {
+        let mut settings = self.resolver.clone();
+        if self.host_servers {
+            settings.servers = resolver::system_servers().map_err(|error| Error {
+                key: "resolver.servers".into(),
+                why: format!("it is not given, and {error}"),
+            })?;
+        }
+        Ok(settings)
     }
 
     /// The keys that differ from `other` and that a running server cannot change.
@@ -205,10 +221,8 @@ fn resolver_settings(file: &file::Resolver) -> Result<resolver::Settings, Error>
             );
         }
         Some(texts) => name_servers("resolver.servers", texts)?,
-        None => resolver::system_servers().map_err(|error| Error {
-            key: "resolver.servers".into(),
-            why: format!("not given, and {error}"),
-        })?,
+        // The host's own are read when the resolver is made: a machine that only checks this file has others.
+        None => Vec::new(),
     };
     let mut pins = BTreeMap::new();
     for (pattern, texts) in &file.pins {

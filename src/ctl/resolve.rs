@@ -49,7 +49,7 @@ impl Resolve {
         let roots = crate::ca::read_root(&config.ca.root).ok();
         let mut store = rustls::RootCertStore::empty();
         store.add_parsable_certificates(roots.map(|root| root.der().to_vec().into()));
-        let resolver = Resolver::new(config.resolver.clone(), store)?;
+        let resolver = Resolver::new(config.resolver()?, store)?;
         let resolution = resolver.addresses(&name).await;
         let targets = Targets::new(config.validation.allow_networks.clone());
         let judged = |address: &IpAddr| {
