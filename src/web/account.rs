@@ -12,7 +12,8 @@ use acme::message::{self, NewAccount, UpdateAccount};
 use acme::order::{AccountStatus, OrderStatus};
 use acme::problem::{Kind, Problem};
 use store::account::{
-    Account, CreateAccount, DeactivateAccount, NewAccount as Made, UpdateAccount as KeepContacts,
+    Account, ChangeKey, CreateAccount, DeactivateAccount, KeyChanged, NewAccount as Made,
+    UpdateAccount as KeepContacts,
 };
 use store::audit::AuditEvent;
 
@@ -90,6 +91,42 @@ pub(super) async fn update(
     app.accounts.forget(&account.id);
     let url = app.urls.account(&account.id);
     Ok(json::at(json::respond(StatusCode::OK, &shown(&app, &account)), &url))
+}
+
+/// keyChange, RFC 8555 7.3.5. The old key is refused from the answer on.
+pub(super) async fn change_key(
+    State(app): State<Arc<App>>,
+    request: Request<Body>,
+) -> Result<Response, Error> {
+    let signed = jose::by_account(&app, request).await?;
+    let account = &signed.known.account;
+    let new = signed.new_key()?;
+    let url = app.urls.account(&account.id);
+    if new.account != url {
+        return Err(Problem::malformed("account in the inner payload is not the account that signed").into());
+    }
+    if new.old_key != signed.known.key {
+        return Err(Problem::malformed("oldKey in the inner payload is not the key of the account").into());
+    }
+    let now = app.clock.now();
+    let change = ChangeKey {
+        id: account.id.clone(),
+        old_thumbprint: account.thumbprint.clone(),
+        thumbprint: new.key.thumbprint().to_owned(),
+        jwk: new.key.to_json(),
+        audit: AuditEvent { account: Some(account.id.clone()), ..audit("account-key-changed", now) },
+    };
+    match app.store.write(change).await? {
+        KeyChanged::Changed => {
+            app.accounts.forget(&account.id);
+            tracing::info!(account = %account.id, "account key changed");
+            Ok(json::at(json::respond(StatusCode::OK, &shown(&app, account)), &url))
+        }
+        KeyChanged::Taken(other) => {
+            let problem = Problem::malformed("another account has that key already").with_status(409);
+            Err(Error::at(problem, app.urls.account(&other)))
+        }
+    }
 }
 
 /// The orders of an account, oldest first, RFC 8555 7.1.2.1.

@@ -23,7 +23,7 @@ pub(super) async fn directory(State(app): State<Arc<App>>) -> Response {
         new_account: app.urls.of("/acme/new-account"),
         new_order: app.urls.of("/acme/new-order"),
         revoke_cert: None,
-        key_change: None,
+        key_change: Some(app.urls.of("/acme/key-change")),
         renewal_info: None,
         meta: Meta {
             profiles: profiles.map(|(name, p)| (name.clone(), describe(p.lifetime))).collect(),

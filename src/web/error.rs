@@ -40,6 +40,11 @@ impl Error {
     pub(super) fn later(problem: Problem, seconds: u64) -> Self {
         Self::Problem(Box::new(Refusal { problem, location: None, retry_after: Some(seconds) }))
     }
+
+    /// A refusal because of something that is elsewhere.
+    pub(super) fn at(problem: Problem, location: String) -> Self {
+        Self::Problem(Box::new(Refusal { problem, location: Some(location), retry_after: None }))
+    }
 }
 
 impl From<Problem> for Error {

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt as _, Limited};
 use serde::de::DeserializeOwned;
 
 use acme::jwk::AccountKey;
-use acme::jws::{Envelope, KeyRef};
+use acme::jws::{Envelope, KeyRef, NewKey};
 use acme::order::AccountStatus;
 use acme::problem::{Kind, Problem, plain};
 
@@ -36,6 +36,11 @@ impl Authenticated {
     /// The payload as JSON.
     pub(super) fn payload<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         self.envelope.payload_json()
+    }
+
+    /// The payload as the new key of a key change, RFC 8555 7.3.5.
+    pub(super) fn new_key(&self) -> Result<NewKey, Problem> {
+        NewKey::parse(&self.envelope.payload, &self.envelope.header.url)
     }
 
     /// Whether this is a POST-as-GET, RFC 8555 6.3.

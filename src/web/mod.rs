@@ -34,6 +34,7 @@ pub fn acme(app: Arc<App>) -> Router {
         .route("/acme/new-account", post(account::create))
         .route("/acme/account/{id}", post(account::update))
         .route("/acme/account/{id}/orders", post(account::orders))
+        .route("/acme/key-change", post(account::change_key))
         .route("/acme/new-order", post(order::create))
         .route("/acme/order/{id}", post(order::read))
         .route("/acme/order/{id}/finalize", post(order::finalize))
@@ -152,6 +153,7 @@ const ROUTES: &[&str] = &[
     "/acme/new-account",
     "/acme/account/{id}",
     "/acme/account/{id}/orders",
+    "/acme/key-change",
     "/acme/new-order",
     "/acme/order/{id}",
     "/acme/order/{id}/finalize",

@@ -144,6 +144,53 @@ impl Change for DeactivateAccount {
     }
 }
 
+/// What became of [`ChangeKey`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyChanged {
+    /// The account has the new key.
+    Changed,
+    /// Another account, this one, has the key already; nothing was changed.
+    Taken(AccountId),
+}
+
+/// Gives a valid account another key (RFC 8555 7.3.5). A crash after it leaves an account that knows the new key alone.
+/// A conflict: the account is not valid, or its key is not the old one any more.
+#[derive(Clone, Debug)]
+pub struct ChangeKey {
+    /// Which account.
+    pub id: AccountId,
+    /// The RFC 7638 thumbprint of its present key.
+    pub old_thumbprint: String,
+    /// That of the new one.
+    pub thumbprint: String,
+    /// The new key as canonical JSON.
+    pub jwk: String,
+    /// What the trail says.
+    pub audit: AuditEvent,
+}
+
+impl Change for ChangeKey {
+    type Outcome = KeyChanged;
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<KeyChanged, Error> {
+        let other = find!(tx, Account, BY_THUMBPRINT, self.thumbprint.as_str())?;
+        if let Some(other) = other {
+            return Ok(KeyChanged::Taken(other.id));
+        }
+        let changed = execute!(
+            tx,
+            "UPDATE account SET thumbprint = $3, jwk = $4 WHERE id = $1 AND thumbprint = $2 AND status = 'valid'",
+            self.id.as_str(),
+            self.old_thumbprint.as_str(),
+            self.thumbprint.as_str(),
+            self.jwk.as_str(),
+        )?;
+        one(changed, || Error::conflict("account", &self.id, "valid with its old key"))?;
+        audit::record(tx, &self.audit).await?;
+        Ok(KeyChanged::Changed)
+    }
+}
+
 impl Store {
     /// The account with this id.
     ///

@@ -1,6 +1,6 @@
 use acme::order::{AccountStatus, AuthorizationStatus, OrderStatus};
 use store::Error;
-use store::account::{CreateAccount, DeactivateAccount, NewAccount, UpdateAccount};
+use store::account::{ChangeKey, CreateAccount, DeactivateAccount, KeyChanged, NewAccount, UpdateAccount};
 
 use crate::world::*;
 
@@ -50,6 +50,44 @@ both! {
             ids.insert(id);
         }
         assert_eq!((made, ids.len()), (1, 1));
+    }
+}
+
+both! {
+    async fn a_key_change_leaves_the_new_key_alone(world: World) {
+        let account = world.account().await;
+        let change = ChangeKey {
+            id: account.id.clone(),
+            old_thumbprint: account.thumbprint.clone(),
+            thumbprint: "new".to_owned(),
+            jwk: "{\"new\":1}".to_owned(),
+            audit: event("account.key"),
+        };
+        assert_eq!(world.store.write(change.clone()).await.unwrap(), KeyChanged::Changed);
+        let now = world.store.account(&account.id).await.unwrap().unwrap();
+        assert_eq!((now.thumbprint.as_str(), now.jwk.as_str()), ("new", "{\"new\":1}"));
+        assert_eq!(world.store.account_by_thumbprint(&account.thumbprint).await.unwrap(), None);
+
+        // The same request again: the key is taken, by this very account.
+        assert_eq!(world.store.write(change.clone()).await.unwrap(), KeyChanged::Taken(account.id.clone()));
+        // Made for the old key, which is the account's no more.
+        let late = ChangeKey { thumbprint: "newer".to_owned(), ..change };
+        assert!(matches!(world.store.write(late).await, Err(Error::Conflict { what: "account", .. })));
+    }
+}
+
+both! {
+    async fn a_key_of_another_account_is_not_taken_over(world: World) {
+        let (one, other) = (world.account().await, world.account().await);
+        let change = ChangeKey {
+            id: one.id.clone(),
+            old_thumbprint: one.thumbprint.clone(),
+            thumbprint: other.thumbprint.clone(),
+            jwk: other.jwk.clone(),
+            audit: event("account.key"),
+        };
+        assert_eq!(world.store.write(change).await.unwrap(), KeyChanged::Taken(other.id));
+        assert_eq!(world.store.account(&one.id).await.unwrap(), Some(one));
     }
 }
 
