@@ -124,11 +124,14 @@ pub fn shown(status: AuthorizationStatus) -> AuthorizationStatus {
     }
 }
 
-/// The state of one challenge of an authorization in `authorization` whose client chose to answer `attempted`.
-/// `None`: the challenge is not shown any more, because another one decided (RFC 8555 7.1.4).
+/// The state of one challenge of an authorization in `authorization` whose client chose to answer `attempted`, which
+/// was `validated` or not. A challenge that became valid stays so when its authorization runs out or is given up: there
+/// is no way from valid to invalid (RFC 8555 7.1.6). `None`: the challenge is not shown any more, because another one
+/// decided (RFC 8555 7.1.4).
 pub fn challenge_status(
     challenge: Type,
     attempted: Option<Type>,
+    validated: bool,
     authorization: AuthorizationStatus,
 ) -> Option<ChallengeStatus> {
     match (authorization, attempted) {
@@ -136,6 +139,7 @@ pub fn challenge_status(
         (AuthorizationStatus::Pending, None) => Some(ChallengeStatus::Pending),
         (AuthorizationStatus::Pending, Some(_)) => Some(ChallengeStatus::Processing),
         (AuthorizationStatus::Valid, _) => Some(ChallengeStatus::Valid),
+        (_, Some(_)) if validated => Some(ChallengeStatus::Valid),
         (_, Some(_)) => Some(ChallengeStatus::Invalid),
         // Given up or run out before anything was tried: the challenge itself never failed.
         (_, None) => Some(ChallengeStatus::Pending),
@@ -227,11 +231,30 @@ mod tests {
     fn the_chosen_challenge_carries_the_verdict_and_the_others_vanish() {
         use AuthorizationStatus as A;
         let chosen = Some(Type::Http01);
-        assert_eq!(challenge_status(Type::Http01, None, A::Pending), Some(ChallengeStatus::Pending));
-        assert_eq!(challenge_status(Type::Http01, chosen, A::Pending), Some(ChallengeStatus::Processing));
-        assert_eq!(challenge_status(Type::Http01, chosen, A::Valid), Some(ChallengeStatus::Valid));
-        assert_eq!(challenge_status(Type::Http01, chosen, A::Invalid), Some(ChallengeStatus::Invalid));
-        assert_eq!(challenge_status(Type::Dns01, chosen, A::Pending), None);
+        let of = |challenge, attempted, state| challenge_status(challenge, attempted, false, state);
+        assert_eq!(of(Type::Http01, None, A::Pending), Some(ChallengeStatus::Pending));
+        assert_eq!(of(Type::Http01, chosen, A::Pending), Some(ChallengeStatus::Processing));
+        assert_eq!(of(Type::Http01, chosen, A::Valid), Some(ChallengeStatus::Valid));
+        assert_eq!(of(Type::Http01, chosen, A::Invalid), Some(ChallengeStatus::Invalid));
+        assert_eq!(of(Type::Dns01, chosen, A::Pending), None);
+    }
+
+    #[test]
+    fn a_challenge_that_became_valid_stays_valid() {
+        use AuthorizationStatus as A;
+        let chosen = Some(Type::Http01);
+        for end in [A::Deactivated, A::Expired, A::Revoked] {
+            assert_eq!(
+                challenge_status(Type::Http01, chosen, true, end),
+                Some(ChallengeStatus::Valid),
+                "{end}"
+            );
+            assert_eq!(
+                challenge_status(Type::Http01, chosen, false, end),
+                Some(ChallengeStatus::Invalid),
+                "{end}"
+            );
+        }
     }
 
     #[test]

@@ -163,7 +163,8 @@ fn shown_challenge(
     now: Timestamp,
 ) -> Option<message::Challenge> {
     let status = authorization_status(authorization.status, authorization.expires_at, now);
-    let status = challenge_status(challenge, authorization.attempted, status)?;
+    let validated = authorization.validated_at.is_some();
+    let status = challenge_status(challenge, authorization.attempted, validated, status)?;
     Some(message::Challenge {
         kind: challenge,
         url: app.urls.challenge(&authorization.id, challenge),

@@ -1,0 +1,314 @@
+//! Real clients against the real server: certbot and lego as Debian packs them, nginx, and OpenSSL as the judge. Every
+//! journey runs twice, because a name's address comes from one of two places: from a pin, and from a name server (a
+//! real one, on loopback) while nothing is pinned.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "what surprises a test ends it")]
+
+mod support;
+
+use std::time::Instant;
+
+use support::ca::PIN_CORP_LAN;
+use support::clients::{Certbot, Files, Lego, Show, openssl, run, succeed};
+use support::dns::{Answer, DnsServer};
+use support::responder::Mood;
+use support::servers::{Caddy, Nginx};
+use support::{Ca, Client, Responder, oracle, ports};
+
+/// Where addresses come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Names {
+    Pinned,
+    Asked,
+}
+
+/// A serving CA, and the name server that it asks when nothing is pinned.
+async fn serving(names: Names) -> (Ca, Option<DnsServer>) {
+    let mut ca = Ca::new();
+    let dns = match names {
+        Names::Pinned => {
+            ca.configure(PIN_CORP_LAN);
+            None
+        }
+        Names::Asked => {
+            let dns = DnsServer::start().await;
+            dns.set_default(Answer::addresses(&["127.0.0.1"]));
+            ca.configure(&format!(
+                "[resolver]\nservers = [\"{}\"]\n[validation]\nallow_networks = [\"127.0.0.0/8\"]",
+                dns.address()
+            ));
+            Some(dns)
+        }
+    };
+    ca.start().await;
+    (ca, dns)
+}
+
+/// That the name server was asked for each of these names, where there is one.
+fn must_have_been_asked(dns: Option<&DnsServer>, names: &[&str]) {
+    let Some(dns) = dns else { return };
+    let asked = dns.asked();
+    for name in names {
+        assert!(asked.iter().any(|question| question.name.eq_ignore_ascii_case(name)), "{name}: {asked:?}");
+    }
+}
+
+/// Several names, both key types, renewal, and an account that is shown, changed and given up.
+async fn certbot_standalone(names: Names) {
+    let (ca, dns) = serving(names).await;
+    let certbot = Certbot::new(&ca);
+    let several = ["web.corp.lan", "www.corp.lan", "deep.below.corp.lan"];
+
+    succeed(certbot.certonly(&several, "rsa", &Show::Standalone)).await;
+    let web = certbot.files(several[0]);
+    web.must_verify(&ca, &several).await;
+    assert!(web.described().await.contains("rsaEncryption"));
+    let first = web.held();
+
+    succeed(certbot.certonly(&["api.corp.lan"], "ecdsa", &Show::Standalone)).await;
+    let api = certbot.files("api.corp.lan");
+    api.must_verify(&ca, &["api.corp.lan"]).await;
+    assert!(api.described().await.contains("id-ecPublicKey"));
+    must_have_been_asked(dns.as_ref(), &[&several[..], &["api.corp.lan"]].concat());
+
+    let before = [web.serial().await, api.serial().await];
+    succeed(certbot.renew()).await;
+    let after = [web.serial().await, api.serial().await];
+    assert!(before[0] != after[0] && before[1] != after[1], "{before:?} {after:?}");
+    web.must_verify(&ca, &several).await;
+    api.must_verify(&ca, &["api.corp.lan"]).await;
+
+    let account = succeed(certbot.command("show_account")).await;
+    assert!(account.contains(&format!("{}/acme/account/", ca.base())), "{account}");
+    let mut update = certbot.command("update_account");
+    update.args(["--email", "admin@corp.lan"]);
+    succeed(update).await;
+    let account = succeed(certbot.command("show_account")).await;
+    assert!(account.contains("admin@corp.lan"), "{account}");
+    succeed(certbot.command("unregister")).await;
+
+    oracle::check(&ca, &[first, web.held(), api.held()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certbot_standalone_issues_renews_and_unregisters_with_pins() {
+    certbot_standalone(Names::Pinned).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certbot_standalone_issues_renews_and_unregisters_with_a_name_server() {
+    certbot_standalone(Names::Asked).await;
+}
+
+/// The web server that shows the challenge afterwards serves the certificate.
+async fn certbot_webroot(names: Names) {
+    let (ca, dns) = serving(names).await;
+    let nginx = Nginx::webroot(&ca).await;
+    let certbot = Certbot::new(&ca);
+    let webroot = ca.scratch("webroot");
+
+    succeed(certbot.certonly(&["site.corp.lan", "alias.corp.lan"], "ecdsa", &Show::Webroot(&webroot))).await;
+    let site = certbot.files("site.corp.lan");
+    let first = site.held();
+    let before = site.serial().await;
+    succeed(certbot.renew()).await;
+    assert_ne!(before, site.serial().await);
+    site.must_verify(&ca, &["site.corp.lan", "alias.corp.lan"]).await;
+    must_have_been_asked(dns.as_ref(), &["site.corp.lan", "alias.corp.lan"]);
+    drop(nginx);
+
+    let port = ports::free_port();
+    let _nginx = Nginx::tls(&ca, &site, port).await;
+    must_be_served(&ca, port, "alias.corp.lan").await;
+    oracle::check(&ca, &[first, site.held()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certbot_webroot_behind_nginx_issues_and_renews_with_pins() {
+    certbot_webroot(Names::Pinned).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certbot_webroot_behind_nginx_issues_and_renews_with_a_name_server() {
+    certbot_webroot(Names::Asked).await;
+}
+
+/// Both key types, several names, renewal of each.
+async fn lego(names: Names) {
+    let (ca, dns) = serving(names).await;
+    let lego = Lego::new(&ca);
+    let mut held = Vec::new();
+    for (key_type, names) in [("ec256", &["a.corp.lan"][..]), ("rsa2048", &["b.corp.lan", "c.corp.lan"])] {
+        succeed(lego.command(names, key_type, &["run"])).await;
+        let files: Files = lego.files(names[0]);
+        files.must_verify(&ca, names).await;
+        let (before, first) = (files.serial().await, files.held());
+        // 100 days is more than a certificate lasts, so it is due.
+        succeed(lego.command(names, key_type, &["renew", "--days", "100", "--no-random-sleep"])).await;
+        assert_ne!(before, files.serial().await, "{key_type}");
+        files.must_verify(&ca, names).await;
+        must_have_been_asked(dns.as_ref(), names);
+        held.extend([first, files.held()]);
+    }
+    oracle::check(&ca, &held).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lego_issues_and_renews_with_pins() {
+    lego(Names::Pinned).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lego_issues_and_renews_with_a_name_server() {
+    lego(Names::Asked).await;
+}
+
+/// Caddy asks by itself when it starts, and serves what it got.
+#[tokio::test(flavor = "multi_thread")]
+async fn caddy_serves_what_it_asked_for() {
+    let (ca, dns) = serving(Names::Asked).await;
+    let mut caddy = Caddy::start(&ca, "caddy.corp.lan");
+    let chain = caddy.chain().await;
+    must_have_been_asked(dns.as_ref(), &["caddy.corp.lan"]);
+    must_be_served(&ca, caddy.port, "caddy.corp.lan").await;
+    oracle::check(&ca, &[chain]).await;
+}
+
+/// What a client prints when it fails is what its user has: the cause must be in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_fails_prints_the_cause() {
+    let mut ca = Ca::new();
+    let dns = DnsServer::start().await;
+    dns.set_default(Answer::NxDomain);
+    ca.configure(&format!("[resolver]\nservers = [\"{}\"]\n[validation]\npatience = \"2s\"", dns.address()));
+    ca.start().await;
+
+    let certbot = Certbot::new(&ca);
+    let failed = run(certbot.certonly(&["nowhere.corp.lan"], "ecdsa", &Show::Standalone)).await;
+    let said = support::ca::text(&failed);
+    assert!(!failed.status.success(), "{said}");
+    let server = dns.address().to_string();
+    assert!(
+        said.contains("nowhere.corp.lan") && said.contains("NXDOMAIN") && said.contains(&server),
+        "{said}"
+    );
+
+    let failed = run(Lego::new(&ca).command(&["nowhere.corp.lan"], "ec256", &["run"])).await;
+    let said = support::ca::text(&failed);
+    assert!(!failed.status.success(), "{said}");
+    assert!(said.contains("NXDOMAIN") && said.contains(&server), "{said}");
+    oracle::check(&ca, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_gets_a_certificate() {
+    let mut ca = Ca::new();
+    ca.configure("[validation]\nallow_networks = [\"127.0.0.0/8\"]");
+    ca.start().await;
+    let client = Client::registered(&ca).await;
+    let responder = Responder::start(ca.http_port).await;
+    let issued = client.issue(&["127.0.0.1"], &responder).await;
+
+    let leaf = ca.path("leaf.pem");
+    std::fs::write(&leaf, &issued.pem).unwrap();
+    let mut verify = openssl();
+    verify.args(["verify", "-x509_strict", "-verify_ip", "127.0.0.1", "-CAfile"]).arg(ca.root());
+    verify.arg("-untrusted").arg(&leaf).arg(&leaf);
+    succeed(verify).await;
+    let host = responder.asked()[0].host.clone();
+    assert_eq!(host, format!("127.0.0.1:{}", ca.http_port), "RFC 8738 4: Host is the address itself");
+    oracle::check(&ca, &[issued.pem]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_servers_own_certificate_verifies_by_the_root_alone() {
+    let ca = Ca::pinned().await;
+    must_be_served(&ca, ca.port, "localhost").await;
+    oracle::check(&ca, &[]).await;
+}
+
+/// Keys and names as clients of other makes send them: RSA account keys, a common name, the order's names in another
+/// order and another case.
+#[tokio::test(flavor = "multi_thread")]
+async fn unusual_but_right_requests_are_served() {
+    use support::csr::{Request, curve_key, rsa_key};
+    use support::jose::Key;
+
+    let ca = Ca::pinned().await;
+    let responder = Responder::start(ca.http_port).await;
+    let client = Client::with_key(&ca, Key::rsa(2048));
+    client.register().await;
+    let names = ["Mixed.Corp.lan", "other.corp.lan"];
+    let keys = [rsa_key(2048, 65_537), rsa_key(4096, 65_537), curve_key(openssl::nid::Nid::SECP384R1)];
+    let mut held = Vec::new();
+    for key in &keys {
+        let order = client.ready_order(&names, &responder).await;
+        let sent: Vec<_> =
+            order.body["identifiers"].as_array().unwrap().iter().map(|i| i["value"].clone()).collect();
+        assert_eq!(sent, names, "identifiers are echoed byte for byte");
+        let request = Request {
+            common_name: Some("other.corp.lan"),
+            ..Request::new(&["other.corp.lan", "mixed.corp.lan"], key)
+        };
+        let reply = client.finalize(&order, &request.to_der()).await;
+        assert_eq!(reply.expect(200)["status"], "valid", "signing is local, so the answer is valid at once");
+        held.push(client.certificate(&order).await);
+    }
+    // The common name stands alone: old clients repeat nothing in the SAN.
+    let order = client.ready_order(&["cn.corp.lan"], &responder).await;
+    let request = Request { common_name: Some("cn.corp.lan"), ..Request::new(&[], &keys[0]) };
+    client.finalize(&order, &request.to_der()).await.expect(200);
+    held.push(client.certificate(&order).await);
+    oracle::check(&ca, &held).await;
+}
+
+/// A target that is not well for a while is asked again until it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_web_server_that_is_late_is_waited_for() {
+    let ca = Ca::pinned().await;
+    let client = Client::registered(&ca).await;
+    let responder = Responder::start(ca.http_port).await;
+    responder.be(Mood::Status(503));
+    let order = client.new_order(&["late.corp.lan"]).await;
+    let challenge = client.publish(&order, &responder).await.remove(0);
+    client.answer(&challenge).await;
+    responder.asked_times(1).await;
+    let body = poll(&client, &challenge, |body| body["error"].is_object()).await;
+    assert_eq!(body["status"], "processing", "RFC 8555 8.2: {body}");
+    assert!(body["error"]["detail"].as_str().unwrap().contains("503"), "{body}");
+    responder.be(Mood::Answer);
+    assert_eq!(client.settled(&order.url).await["status"], "ready");
+    oracle::check(&ca, &[]).await;
+}
+
+async fn poll(client: &Client, url: &str, enough: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+    let deadline = Instant::now() + support::ca::PATIENCE;
+    loop {
+        let body = client.read(url).await.expect(200);
+        if enough(&body) {
+            return body;
+        }
+        assert!(Instant::now() < deadline, "{body}");
+        tokio::time::sleep(support::ca::POLL).await;
+    }
+}
+
+/// Judged by OpenSSL's own client, which has the root and nothing else. A server that just got its certificate may take
+/// a moment to serve it.
+async fn must_be_served(ca: &Ca, port: u16, name: &str) {
+    let deadline = Instant::now() + support::ca::PATIENCE;
+    loop {
+        let mut client = openssl();
+        client.args(["s_client", "-connect", &format!("127.0.0.1:{port}"), "-servername", name]);
+        client
+            .args(["-verify_hostname", name, "-verify_return_error", "-x509_strict", "-CAfile"])
+            .arg(ca.root());
+        let output = run(client).await;
+        let said = support::ca::text(&output);
+        if output.status.success() && said.contains("Verify return code: 0 (ok)") {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{said}");
+        tokio::time::sleep(support::ca::POLL).await;
+    }
+}

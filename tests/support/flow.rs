@@ -1,0 +1,134 @@
+//! The steps of an issuance, RFC 8555 7.4, one function a step, and all of them in a row.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::ca::PATIENCE;
+use super::csr::{Request, ec_key};
+use super::jose::b64;
+use super::raw::{Client, Reply};
+use super::responder::Responder;
+
+/// An order as its client knows it.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Where it is.
+    pub url: String,
+    /// What the server said of it when it was made.
+    pub body: Value,
+    /// What it is for.
+    pub names: Vec<String>,
+}
+
+/// A certificate as its client has it.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    /// The order.
+    pub order: Order,
+    /// The leaf and its chain.
+    pub pem: String,
+}
+
+impl Client {
+    /// newOrder, which must succeed.
+    pub async fn new_order(&self, names: &[&str]) -> Order {
+        let reply = self.post("/acme/new-order", json!({"identifiers": identifiers(names)})).await;
+        let body = reply.expect(201);
+        let url = reply.header("location").expect("the order's URL").to_owned();
+        Order { url, body, names: names.iter().map(ToString::to_string).collect() }
+    }
+
+    /// Every authorization of an order with its URL.
+    pub async fn authorizations(&self, order: &Order) -> Vec<(String, Value)> {
+        let mut all = Vec::new();
+        for url in order.body["authorizations"].as_array().expect("a list") {
+            let url = url.as_str().expect("a URL").to_owned();
+            let body = self.read(&url).await.expect(200);
+            all.push((url, body));
+        }
+        all
+    }
+
+    /// Puts the key authorizations of an order's http-01 challenges where they are looked for, and gives the
+    /// challenges' URLs.
+    pub async fn publish(&self, order: &Order, responder: &Responder) -> Vec<String> {
+        let mut urls = Vec::new();
+        for (_, authorization) in self.authorizations(order).await {
+            let challenge = http01(&authorization);
+            let token = challenge["token"].as_str().expect("a token");
+            responder.publish(token, &format!("{token}.{}", self.key.thumbprint()));
+            urls.push(challenge["url"].as_str().expect("a URL").to_owned());
+        }
+        urls
+    }
+
+    /// Tells the server that a challenge can be looked at.
+    pub async fn answer(&self, challenge: &str) -> Reply {
+        self.post(challenge, json!({})).await
+    }
+
+    /// Polls until the resource is neither pending nor processing.
+    pub async fn settled(&self, url: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let body = self.read(url).await.expect(200);
+            if body["status"] != "pending" && body["status"] != "processing" {
+                return body;
+            }
+            assert!(Instant::now() < deadline, "it stays so: {body}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// From a new order to `ready`.
+    pub async fn ready_order(&self, names: &[&str], responder: &Responder) -> Order {
+        let order = self.new_order(names).await;
+        for challenge in self.publish(&order, responder).await {
+            let reply = self.answer(&challenge).await;
+            assert_eq!(reply.status, 200, "{reply}");
+        }
+        let body = self.settled(&order.url).await;
+        assert_eq!(body["status"], "ready", "{body}");
+        order
+    }
+
+    /// finalize.
+    pub async fn finalize(&self, order: &Order, csr: &[u8]) -> Reply {
+        self.post(&format!("{}/finalize", order.url), json!({"csr": b64(csr)})).await
+    }
+
+    /// The certificate of an order that is, or will soon be, valid.
+    pub async fn certificate(&self, order: &Order) -> String {
+        let body = self.settled(&order.url).await;
+        assert_eq!(body["status"], "valid", "{body}");
+        let reply = self.read(body["certificate"].as_str().expect("a URL")).await;
+        assert_eq!(reply.status, 200, "{reply}");
+        reply.text()
+    }
+
+    /// Everything.
+    pub async fn issue(&self, names: &[&str], responder: &Responder) -> Issued {
+        let order = self.ready_order(names, responder).await;
+        let key = ec_key();
+        let reply = self.finalize(&order, &Request::new(names, &key).to_der()).await;
+        assert_eq!(reply.status, 200, "{reply}");
+        let pem = self.certificate(&order).await;
+        Issued { order, pem }
+    }
+}
+
+/// RFC 8555 7.1.3 and RFC 8738.
+pub fn identifiers(names: &[&str]) -> Value {
+    let one = |name: &&str| {
+        let kind = if name.parse::<std::net::IpAddr>().is_ok() { "ip" } else { "dns" };
+        json!({"type": kind, "value": name})
+    };
+    names.iter().map(one).collect()
+}
+
+/// The http-01 challenge of an authorization.
+pub fn http01(authorization: &Value) -> Value {
+    let challenges = authorization["challenges"].as_array().expect("challenges");
+    challenges.iter().find(|challenge| challenge["type"] == "http-01").expect("http-01 is offered").clone()
+}
