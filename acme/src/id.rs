@@ -74,7 +74,7 @@ impl Serial {
     /// Reads a serial from text: hexadecimal digits, with or without colons, in any case.
     pub fn parse(text: &str) -> Option<Self> {
         let digits: String = text.chars().filter(|c| *c != ':').collect::<String>().to_ascii_lowercase();
-        let fits = !digits.is_empty() && digits.len() <= 40 && digits.len() % 2 == 0;
+        let fits = !digits.is_empty() && digits.len() <= 40 && digits.len().is_multiple_of(2);
         (fits && digits.bytes().all(|b| b.is_ascii_hexdigit())).then_some(Self(digits))
     }
 

@@ -143,7 +143,10 @@ mod tests {
         use State::*;
         let table = [
             // 90 days: due at 59.1 d, late at 62.7 d, overdue with 18 d left, critical with 6.3 d left
-            (90, &[(0, Fresh), (1_410, Fresh), (1_440, Due), (1_500, Due), (1_520, Late), (1_740, Overdue)][..]),
+            (
+                90,
+                &[(0, Fresh), (1_410, Fresh), (1_440, Due), (1_500, Due), (1_520, Late), (1_740, Overdue)][..],
+            ),
             (90, &[(2_000, Overdue), (2_020, Critical), (2_159, Critical), (2_161, Expired)][..]),
             // 7 days: half is due, and a daily client has one try left at four fifths
             (7, &[(80, Fresh), (84, Due), (115, Late), (135, Critical), (169, Expired)][..]),

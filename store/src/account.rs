@@ -162,7 +162,7 @@ impl Store {
     }
 }
 
-const BY_THUMBPRINT: &str = concat!("SELECT ", columns!(), " FROM account WHERE thumbprint = $1");
+pub(crate) const BY_THUMBPRINT: &str = concat!("SELECT ", columns!(), " FROM account WHERE thumbprint = $1");
 
 impl Record for Account {
     fn read(row: &impl Columns) -> Result<Self, Error> {

@@ -1,15 +1,12 @@
-//! Certificates: first an intent, then the certificate. The serial and the to-be-signed bytes are kept before the key
-//! is used, and the certificate with the order's end and the trail's row in one commit after it. So there is never a
-//! certificate that the store does not know, and never two for one order.
+//! Certificates and the chains of their issuers, as they are kept and read. They are never deleted. How they come to be
+//! is in [`crate::issuance`].
 
 use acme::id::{AccountId, OrderId, Serial};
 use acme::time::Timestamp;
 
-use crate::audit::{self, AuditEvent};
 use crate::error::Error;
-use crate::sql::{Columns, Record, containing, execute, one, row, rows};
+use crate::sql::{Columns, Record, containing, row, rows};
 use crate::store::Store;
-use crate::write::{Change, Tx};
 
 macro_rules! columns {
     () => {
@@ -84,169 +81,6 @@ pub struct Issuer {
     pub chain: String,
     /// When it was first seen.
     pub created_at: Timestamp,
-}
-
-/// Keeps an issuer, unless it is kept already. A crash after it leaves an issuer without certificates.
-#[derive(Clone, Debug)]
-pub struct PutIssuer {
-    /// The issuer.
-    pub issuer: Issuer,
-}
-
-impl Change for PutIssuer {
-    type Outcome = ();
-
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
-        execute!(
-            tx,
-            "INSERT INTO issuer (id, certificate, chain, created_at) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (id) DO NOTHING",
-            self.issuer.id.as_str(),
-            self.issuer.certificate.as_slice(),
-            self.issuer.chain.as_str(),
-            self.issuer.created_at.unix(),
-        )?;
-        Ok(())
-    }
-}
-
-/// Writes down what is about to be signed. The order turns `processing`, for which it must be `pending` with all its
-/// authorizations valid at the certificate's `created_at`; or, when it is taken up again, it is `processing` without an
-/// intent. A crash after it leaves an intent of which nobody knows whether it was signed: start-up abandons it and takes
-/// the order up.
-#[derive(Clone, Debug)]
-pub struct Intend {
-    /// The certificate request in DER, for the order to be taken up after a crash. None for our own certificates.
-    pub csr: Option<Vec<u8>>,
-    /// The intent, with its order (unless it is our own) and its to-be-signed bytes.
-    pub certificate: Certificate,
-    /// What the trail says.
-    pub audit: AuditEvent,
-}
-
-impl Change for Intend {
-    type Outcome = ();
-
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
-        let c = &self.certificate;
-        if let Some(order) = &c.order {
-            let changed = execute!(
-                tx,
-                "UPDATE orders SET status = 'processing', csr = COALESCE($2, csr)
-                 WHERE id = $1 AND (
-                     status = 'pending' AND expires_at > $3 AND NOT EXISTS (
-                         SELECT 1 FROM order_authz l JOIN authz a ON a.id = l.authz_id
-                         WHERE l.order_id = $1 AND (a.status <> 'valid' OR a.expires_at <= $3))
-                     OR status = 'processing' AND NOT EXISTS (
-                         SELECT 1 FROM certificate WHERE order_id = $1 AND status = 'intended'))",
-                order.as_str(),
-                self.csr.as_deref(),
-                c.created_at.unix(),
-            )?;
-            one(changed, || Error::conflict("order", order, "ready, or processing without an intent"))?;
-        }
-        let made = execute!(
-            tx,
-            "INSERT INTO certificate (serial, order_id, account_id, purpose, names, issuer, spki, status, tbs,
-                                      not_before, not_after, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, 'intended', $8, $9, $10, $11)
-             ON CONFLICT (order_id) WHERE status = 'intended' DO NOTHING",
-            c.serial.as_str(),
-            c.order.as_ref().map(OrderId::as_str),
-            c.account.as_ref().map(AccountId::as_str),
-            c.purpose.as_str(),
-            c.names.as_str(),
-            c.issuer.as_str(),
-            c.spki.as_slice(),
-            c.tbs.as_deref(),
-            c.not_before.unix(),
-            c.not_after.unix(),
-            c.created_at.unix(),
-        )?;
-        one(made, || Error::conflict("certificate", &c.serial, "the only intent of its order"))?;
-        audit::record(tx, &self.audit).await
-    }
-}
-
-/// Keeps the certificate that was signed: the intent turns `issued`, its order `valid` for as long as the certificate
-/// holds, and earlier certificates for the same names and purpose are superseded. A crash after it leaves a certificate
-/// that its client fetches when it asks again.
-#[derive(Clone, Debug)]
-pub struct Issued {
-    /// Which intent.
-    pub serial: Serial,
-    /// The certificate.
-    pub der: Vec<u8>,
-    /// The order of the intent; none for our own certificates.
-    pub order: Option<OrderId>,
-    /// The names of the intent.
-    pub names: String,
-    /// The end of the certificate.
-    pub not_after: Timestamp,
-    /// When it was signed.
-    pub now: Timestamp,
-    /// What the trail says.
-    pub audit: AuditEvent,
-}
-
-impl Change for Issued {
-    type Outcome = ();
-
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
-        let changed = execute!(
-            tx,
-            "UPDATE certificate SET status = 'issued', tbs = NULL, der = $2, issued_at = $3
-             WHERE serial = $1 AND status = 'intended'",
-            self.serial.as_str(),
-            self.der.as_slice(),
-            self.now.unix(),
-        )?;
-        one(changed, || Error::conflict("certificate", &self.serial, "intended"))?;
-        let purpose = match &self.order {
-            None => Purpose::Server,
-            Some(order) => {
-                let changed = execute!(
-                    tx,
-                    "UPDATE orders SET status = 'valid', serial = $2, csr = NULL, expires_at = $3
-                     WHERE id = $1 AND status = 'processing'",
-                    order.as_str(),
-                    self.serial.as_str(),
-                    self.not_after.unix(),
-                )?;
-                one(changed, || Error::conflict("order", order, "processing"))?;
-                Purpose::Acme
-            }
-        };
-        execute!(tx, SUPERSEDE, self.serial.as_str(), self.names.as_str(), purpose.as_str())?;
-        audit::record(tx, &self.audit).await
-    }
-}
-
-pub(crate) const SUPERSEDE: &str = "UPDATE certificate SET superseded_by = $1
-     WHERE names = $2 AND purpose = $3 AND serial <> $1 AND status = 'issued' AND superseded_by IS NULL";
-
-/// Gives up an intent of which nobody knows whether it was signed. Its order stays `processing`, so that it is tried
-/// anew with a new serial. A crash after it leaves just that.
-#[derive(Clone, Debug)]
-pub struct Abandon {
-    /// Which intent.
-    pub serial: Serial,
-    /// What the trail says.
-    pub audit: AuditEvent,
-}
-
-impl Change for Abandon {
-    type Outcome = ();
-
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
-        let changed = execute!(
-            tx,
-            "UPDATE certificate SET status = 'abandoned', tbs = NULL WHERE serial = $1 AND status = 'intended'",
-            self.serial.as_str(),
-        )?;
-        one(changed, || Error::conflict("certificate", &self.serial, "intended"))?;
-        audit::record(tx, &self.audit).await
-    }
 }
 
 /// Which certificates are listed.

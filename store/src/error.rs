@@ -1,5 +1,7 @@
 //! What can go wrong with the store once it is open, and which of it may go right the next time.
 
+use std::fmt;
+
 use sqlx::error::DatabaseError;
 use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::SqliteError;
@@ -88,12 +90,16 @@ impl Error {
         }
     }
 
-    pub(crate) fn conflict(what: &'static str, id: impl ToString, wanted: &'static str) -> Self {
+    pub(crate) fn conflict(
+        what: &'static str,
+        id: &(impl fmt::Display + ?Sized),
+        wanted: &'static str,
+    ) -> Self {
         Self::Conflict { what, id: id.to_string(), wanted }
     }
 
     /// A column holds what the program cannot have written.
-    pub(crate) fn column(name: &str, why: impl std::fmt::Display) -> Self {
+    pub(crate) fn column(name: &str, why: impl fmt::Display) -> Self {
         Self::Corrupt { reason: format!("column {name}: {why}") }
     }
 }

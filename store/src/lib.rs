@@ -6,7 +6,8 @@
 //! | [`account`] | accounts, RFC 8555 7.1.2 |
 //! | [`order`] | orders, RFC 8555 7.1.3, from their making to their end |
 //! | [`authorization`] | authorizations, RFC 8555 7.1.4, and their challenges |
-//! | [`certificate`] | intents, certificates and the chains of their issuers |
+//! | [`issuance`] | from the intent to sign to the certificate, or to giving it up |
+//! | [`certificate`] | certificates and the chains of their issuers |
 //! | [`audit`] | what happened, for ever |
 //! | [`prune`] | what need not be kept |
 //!
@@ -15,18 +16,24 @@
 
 mod error;
 mod open;
+mod open_error;
+#[cfg(test)]
+mod plans;
 mod sql;
 mod store;
 mod write;
+mod writer;
 
 pub mod account;
 pub mod audit;
 pub mod authorization;
 pub mod certificate;
+pub mod issuance;
 pub mod order;
 pub mod prune;
 
 pub use error::Error;
-pub use open::{OpenError, Options};
+pub use open::Options;
+pub use open_error::OpenError;
 pub use store::Store;
 pub use write::{Change, Stats, Tx};

@@ -8,14 +8,16 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::error::Error;
+use crate::open_error::OpenError;
 use crate::store::{Backend, Store};
-use crate::write::{Counts, Writer};
+use crate::write::Counts;
+use crate::writer::Writer;
 
 /// How the store is opened. The defaults are right for a server.
 #[derive(Clone, Debug)]
@@ -34,167 +36,6 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self { busy_timeout: Duration::from_secs(5), readers: 4, connections: 10, max_pages: None }
-    }
-}
-
-/// Why the store cannot be used. The text is a sentence for the operator and holds no password.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The URL is of no kind that we know.
-    #[error(
-        "the store's URL {reason}; write sqlite:PATH or postgres://USER@HOST/DATABASE?password_file=PATH"
-    )]
-    Url {
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The file with PostgreSQL's password cannot be read.
-    #[error("the password file {} of the store cannot be read: {reason}", path.display())]
-    PasswordFile {
-        /// Which file.
-        path: PathBuf,
-        /// What the operating system said.
-        reason: io::Error,
-    },
-    /// There is no store, and none was to be made.
-    #[error(
-        "there is no store: {location} {reason}; start acme-ca once, or name the right one in [store] url"
-    )]
-    Missing {
-        /// Where we looked.
-        location: String,
-        /// What is not there.
-        reason: String,
-    },
-    /// The directory of the file is missing.
-    #[error("the directory {} of the store is missing; make it, writable for this user", path.display())]
-    NoDirectory {
-        /// Which directory.
-        path: PathBuf,
-    },
-    /// The file, its directory or the database may not be written by us.
-    #[error("{location} cannot be written: {reason}; make the file and its directory writable for this user")]
-    Denied {
-        /// Which store.
-        location: String,
-        /// What was said.
-        reason: String,
-    },
-    /// Another program holds it.
-    #[error("{location} is held by another program: {reason}; end that one, or try again")]
-    Locked {
-        /// Which store.
-        location: String,
-        /// What was said.
-        reason: String,
-    },
-    /// The file is no SQLite database, or a damaged one.
-    #[error(
-        "{location} is not a readable database: {reason}; restore it from a backup, or name another file"
-    )]
-    Corrupt {
-        /// Which store.
-        location: String,
-        /// What was said.
-        reason: String,
-    },
-    /// It is a database, but not one of ours.
-    #[error("{location} belongs to another program: {reason}; name another one in [store] url")]
-    Foreign {
-        /// Which store.
-        location: String,
-        /// What shows it.
-        reason: String,
-    },
-    /// It was written by a newer program.
-    #[error(
-        "the store's schema is version {found}, this program knows {known}: it was written by a newer acme-ca; run that one"
-    )]
-    Newer {
-        /// The version of the schema.
-        found: i64,
-        /// The newest that this program knows.
-        known: i64,
-    },
-    /// It was written by an older program, and was not to be changed.
-    #[error(
-        "the store's schema is version {found}, this program needs {known}: start the new acme-ca once, it brings it up to date"
-    )]
-    Older {
-        /// The version of the schema.
-        found: i64,
-        /// The version that this program needs.
-        known: i64,
-    },
-    /// There is no room on the disk.
-    #[error("{location} has no room: {reason}; free some space on its disk")]
-    Full {
-        /// Which store.
-        location: String,
-        /// What was said.
-        reason: String,
-    },
-    /// The database server cannot be reached, or refuses us.
-    #[error("{location} cannot be reached: {reason}")]
-    Unreachable {
-        /// Which store.
-        location: String,
-        /// What was said.
-        reason: String,
-    },
-    /// Anything else.
-    #[error("{location} cannot be opened: {reason}")]
-    Failed {
-        /// Which store.
-        location: String,
-        /// What was said.
-        reason: String,
-    },
-}
-
-impl OpenError {
-    /// The stable word.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Url { .. } => "url",
-            Self::PasswordFile { .. } => "password_file",
-            Self::Missing { .. } => "missing",
-            Self::NoDirectory { .. } => "no_directory",
-            Self::Denied { .. } => "denied",
-            Self::Locked { .. } => "locked",
-            Self::Corrupt { .. } => "corrupt",
-            Self::Foreign { .. } => "foreign",
-            Self::Newer { .. } => "newer",
-            Self::Older { .. } => "older",
-            Self::Full { .. } => "full",
-            Self::Unreachable { .. } => "unreachable",
-            Self::Failed { .. } => "failed",
-        }
-    }
-
-    fn of(location: &str, error: impl Into<Error>) -> Self {
-        let location = location.to_owned();
-        match error.into() {
-            Error::Busy { reason } => Self::Locked { location, reason },
-            Error::Unavailable { reason } => Self::Unreachable { location, reason },
-            Error::Full { reason } => Self::Full { location, reason },
-            Error::Corrupt { reason } => Self::Corrupt { location, reason },
-            Error::ReadOnly { reason } => Self::Denied { location, reason },
-            other => Self::Failed { location, reason: other.to_string() },
-        }
-    }
-
-    fn of_migration(location: &str, error: MigrateError) -> Self {
-        match error {
-            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
-                Self::of(location, error)
-            }
-            MigrateError::VersionMismatch(_) | MigrateError::VersionMissing(_) => {
-                Self::Foreign { location: location.to_owned(), reason: error.to_string() }
-            }
-            other => Self::Failed { location: location.to_owned(), reason: other.to_string() },
-        }
     }
 }
 
@@ -259,15 +100,12 @@ async fn open_sqlite(path: &Path, options: &Options, mode: Mode) -> Result<Store
     })?;
     let version = sqlite_version(&mut connection, &location).await?;
     if judge(version, known(&SQLITE), mode)? {
+        take_up(&mut connection).await.map_err(|error| OpenError::of(&location, error))?;
         SQLITE
             .run_direct(None, &mut connection, false)
             .await
             .map_err(|error| OpenError::of_migration(&location, error))?;
     }
-    if mode == Mode::Own {
-        take_up(&mut connection).await.map_err(|error| OpenError::of(&location, error))?;
-    }
-
     let reads = SqlitePoolOptions::new()
         .max_connections(options.readers)
         .acquire_timeout(PATIENCE)
@@ -346,7 +184,12 @@ async fn sqlite_version(connection: &mut SqliteConnection, location: &str) -> Re
 /// Turns on the write-ahead log, which stays on, and takes the write lock once: so a file that cannot be written is
 /// found now and not with the first order.
 async fn take_up(connection: &mut SqliteConnection) -> Result<(), Error> {
-    sqlx::query("PRAGMA journal_mode = WAL").fetch_all(&mut *connection).await?;
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode = WAL").fetch_one(&mut *connection).await?;
+    if mode != "wal" {
+        let reason =
+            format!("its file system has no shared memory, so the journal stays {mode}; use a local disk");
+        return Err(Error::Internal { reason });
+    }
     sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
     sqlx::query("ROLLBACK").execute(&mut *connection).await?;
     Ok(())

@@ -1,5 +1,5 @@
 //! Orders, RFC 8555 7.1.3 and 7.4, from their making to their end. The changes that end an order with a certificate are
-//! in [`crate::certificate`].
+//! in [`crate::issuance`].
 //!
 //! `ready` is never kept: `acme::order::order_status` derives it. A row that is `processing` is the work list of the
 //! issuance: what a crash leaves there is taken up again.
@@ -140,21 +140,7 @@ impl Store {
         &self,
         id: &OrderId,
     ) -> Result<Option<(Order, Vec<Authorization>)>, Error> {
-        let rows: Result<Vec<Joined>, Error> = rows!(
-            self,
-            Joined,
-            concat!(
-                "SELECT ",
-                columns!(),
-                ", ",
-                authz_columns!(),
-                " FROM orders o
-                 LEFT JOIN order_authz l ON l.order_id = o.id
-                 LEFT JOIN authz a ON a.id = l.authz_id
-                 WHERE o.id = $1 ORDER BY l.position"
-            ),
-            id.as_str()
-        );
+        let rows: Result<Vec<Joined>, Error> = rows!(self, Joined, ONE, id.as_str());
         Ok(gather(rows?).pop())
     }
 
@@ -201,6 +187,17 @@ impl Store {
         rows!(self, Order, PROCESSING, i64::from(limit))
     }
 }
+
+pub(crate) const ONE: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", ",
+    authz_columns!(),
+    " FROM orders o
+     LEFT JOIN order_authz l ON l.order_id = o.id
+     LEFT JOIN authz a ON a.id = l.authz_id
+     WHERE o.id = $1 ORDER BY l.position"
+);
 
 pub(crate) const OF_ACCOUNT: &str = concat!(
     "SELECT ",

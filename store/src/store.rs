@@ -8,7 +8,8 @@ use sqlx::sqlite::SqlitePool;
 
 use crate::error::Error;
 use crate::sql::{Columns, Record, row};
-use crate::write::{self, Change, Counts, Stats, Writer};
+use crate::write::{self, Change, Counts, Stats};
+use crate::writer::Writer;
 
 /// What acme-ca keeps, in SQLite or PostgreSQL. Clones are the same store.
 #[derive(Clone)]

@@ -1,25 +1,12 @@
-//! How the store changes: a change is a value, committed whole or not at all.
-//!
-//! A durable commit costs a sync of the disk, a millisecond or ten. So on SQLite one task owns the one connection that
-//! writes, runs all the changes that wait in one transaction, syncs once, and only then answers each. PostgreSQL shares
-//! its syncs by itself; there a change has a transaction of its own.
-//!
-//! There are no savepoints, because each would cost two more statements. A change that fails before it has changed a row
-//! disturbs nobody. One that fails later spoils the transaction: it is rolled back, and every change in it is run again
-//! alone. Hence a change holds values and no effects, and may be run more than once.
+//! How the store changes: a change is a value, committed whole or not at all. On PostgreSQL, which shares its syncs by
+//! itself, each has a transaction of its own, here; on SQLite they share one, in [`crate::writer`].
 
-use std::any::Any;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use sqlx::postgres::{PgConnection, PgPool};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Connection as _};
-use tokio::sync::{mpsc, oneshot};
+use sqlx::sqlite::SqliteConnection;
 
 use crate::error::Error;
 
@@ -47,8 +34,13 @@ pub(crate) enum Connection<'t> {
 }
 
 impl<'t> Tx<'t> {
-    fn new(connection: Connection<'t>, counts: &'t Counts) -> Self {
+    pub(crate) fn new(connection: Connection<'t>, counts: &'t Counts) -> Self {
         Self { connection, counts, touched: false }
+    }
+
+    /// Whether there is something to undo.
+    pub(crate) fn touched(&self) -> bool {
+        self.touched
     }
 
     pub(crate) fn connection(&mut self) -> &mut Connection<'t> {
@@ -103,7 +95,8 @@ impl Counts {
         }
     }
 
-    fn committed(&self, changes: usize) {
+    /// One commit made so many changes.
+    pub(crate) fn committed(&self, changes: usize) {
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.changes.fetch_add(changes as u64, Ordering::Relaxed);
     }
@@ -149,258 +142,6 @@ async fn attempt_on_postgres<C: Change>(
         }
     }
 }
-
-/// The way to the task that writes to SQLite.
-pub(crate) struct Writer {
-    inbox: mpsc::Sender<Message>,
-}
-
-enum Message {
-    Change(Box<dyn Job>),
-    Close(oneshot::Sender<()>),
-}
-
-impl Writer {
-    /// Starts the task. It ends when the last `Writer` is dropped, or with [`Writer::close`]; what waits is done first.
-    pub(crate) fn start(
-        connection: SqliteConnection,
-        options: SqliteConnectOptions,
-        truncate: bool,
-        counts: Arc<Counts>,
-    ) -> Self {
-        let (inbox, messages) = mpsc::channel(WAITING);
-        let task = Task { connection: Some(connection), options, truncate, counts };
-        tokio::spawn(task.run(messages));
-        Self { inbox }
-    }
-
-    /// Hands a change to the task and waits for the commit.
-    pub(crate) async fn write<C: Change>(&self, change: C) -> Result<C::Outcome, Error> {
-        let (reply, answer) = oneshot::channel();
-        let job = Waiting { change, outcome: None, reply };
-        self.inbox.send(Message::Change(Box::new(job))).await.map_err(|_| Error::Closed)?;
-        answer.await.unwrap_or(Err(Error::Closed))
-    }
-
-    /// Makes the changes that wait, and then no more; returns when the file is closed.
-    pub(crate) async fn close(&self) {
-        let (reply, answer) = oneshot::channel();
-        if self.inbox.send(Message::Close(reply)).await.is_ok() {
-            let _ = answer.await;
-        }
-    }
-}
-
-/// A change of some kind, with somebody who waits for it.
-trait Job: Send {
-    fn apply<'a>(&'a mut self, tx: &'a mut Tx<'_>) -> BoxFuture<'a, Result<(), Error>>;
-    fn answer(self: Box<Self>, verdict: Result<(), Error>);
-}
-
-struct Waiting<C: Change> {
-    change: C,
-    outcome: Option<C::Outcome>,
-    reply: oneshot::Sender<Result<C::Outcome, Error>>,
-}
-
-impl<C: Change> Job for Waiting<C> {
-    fn apply<'a>(&'a mut self, tx: &'a mut Tx<'_>) -> BoxFuture<'a, Result<(), Error>> {
-        Box::pin(async move {
-            self.outcome = Some(self.change.apply(tx).await?);
-            Ok(())
-        })
-    }
-
-    fn answer(self: Box<Self>, verdict: Result<(), Error>) {
-        let verdict = match (verdict, self.outcome) {
-            (Ok(()), Some(outcome)) => Ok(outcome),
-            (Ok(()), None) => Err(Error::Internal { reason: "a change has no outcome".into() }),
-            (Err(error), _) => Err(error),
-        };
-        // The caller may have gone away; its change happened all the same.
-        let _ = self.reply.send(verdict);
-    }
-}
-
-/// The task that owns the connection which writes.
-struct Task {
-    /// `None` after a failure that leaves its state unknown; the next transaction opens another.
-    connection: Option<SqliteConnection>,
-    options: SqliteConnectOptions,
-    truncate: bool,
-    counts: Arc<Counts>,
-}
-
-/// Why a shared transaction was not committed.
-enum Undone {
-    /// The transaction could not begin or could not be committed: it concerns every change in it.
-    All(Error),
-    /// One change failed half-way.
-    One(Error),
-}
-
-impl Task {
-    async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
-        let mut batch = Vec::with_capacity(BATCH);
-        let mut closing = Vec::new();
-        while messages.recv_many(&mut batch, BATCH).await > 0 {
-            let mut jobs = Vec::with_capacity(batch.len());
-            for message in batch.drain(..) {
-                match message {
-                    Message::Change(job) => jobs.push(job),
-                    Message::Close(reply) => {
-                        // What is in the channel is still done; what comes later is refused.
-                        messages.close();
-                        closing.push(reply);
-                    }
-                }
-            }
-            self.share(jobs).await;
-        }
-        self.finish().await;
-        for reply in closing {
-            let _ = reply.send(());
-        }
-    }
-
-    /// Makes the changes in one transaction, or, when one of them spoils it, each in its own.
-    async fn share(&mut self, mut jobs: Vec<Box<dyn Job>>) {
-        if jobs.is_empty() {
-            return;
-        }
-        match self.transaction(&mut jobs).await {
-            Ok(verdicts) => {
-                for (job, verdict) in jobs.into_iter().zip(verdicts) {
-                    job.answer(verdict);
-                }
-            }
-            Err(Undone::All(error)) => {
-                for job in jobs {
-                    job.answer(Err(error.clone()));
-                }
-            }
-            Err(Undone::One(error)) if jobs.len() == 1 => {
-                for job in jobs {
-                    job.answer(Err(error.clone()));
-                }
-            }
-            Err(Undone::One(_)) => self.each_alone(jobs).await,
-        }
-    }
-
-    async fn each_alone(&mut self, jobs: Vec<Box<dyn Job>>) {
-        // A database that does not let us begin is not asked once for each.
-        let mut refused: Option<Error> = None;
-        for mut job in jobs {
-            let verdict = match &refused {
-                Some(error) => Err(error.clone()),
-                None => match self.transaction(std::slice::from_mut(&mut job)).await {
-                    Ok(mut verdicts) => verdicts.pop().unwrap_or(Ok(())),
-                    Err(Undone::One(error)) => Err(error),
-                    Err(Undone::All(error)) => {
-                        refused = Some(error.clone());
-                        Err(error)
-                    }
-                },
-            };
-            job.answer(verdict);
-        }
-    }
-
-    /// One transaction with one commit. The verdicts are those of changes that were made or that disturbed nobody; they
-    /// are given only now, because a conflict may have been with a neighbour that a failed commit takes back.
-    async fn transaction(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<Vec<Result<(), Error>>, Undone> {
-        let mut connection = self.begin().await.map_err(Undone::All)?;
-        let mut verdicts = Vec::with_capacity(jobs.len());
-        let mut made = 0;
-        let mut changed = false;
-        for job in jobs {
-            let mut tx = Tx::new(Connection::Sqlite(&mut connection), &self.counts);
-            let verdict = AssertUnwindSafe(job.apply(&mut tx)).catch_unwind().await;
-            let touched = tx.touched;
-            let verdict = verdict.unwrap_or_else(|panic| Err(panicked(&*panic)));
-            match verdict {
-                Err(error) if touched || !matches!(error, Error::Conflict { .. }) => {
-                    self.roll_back(connection).await;
-                    return Err(Undone::One(error));
-                }
-                Err(error) => verdicts.push(Err(error)),
-                Ok(()) => {
-                    made += 1;
-                    changed |= touched;
-                    verdicts.push(Ok(()));
-                }
-            }
-        }
-        match sqlx::query("COMMIT").execute(&mut connection).await {
-            Ok(_) => {
-                self.connection = Some(connection);
-                if changed {
-                    self.counts.committed(made);
-                }
-                Ok(verdicts)
-            }
-            Err(error) => {
-                self.roll_back(connection).await;
-                Err(Undone::All(error.into()))
-            }
-        }
-    }
-
-    /// Begins, and so takes the lock at once: a transaction that first reads and then wants to write could be refused
-    /// in the middle.
-    async fn begin(&mut self) -> Result<SqliteConnection, Error> {
-        if let Some(mut connection) = self.connection.take() {
-            match sqlx::query(BEGIN).execute(&mut connection).await.map_err(Error::from) {
-                Ok(_) => return Ok(connection),
-                Err(error @ (Error::Busy { .. } | Error::Full { .. } | Error::ReadOnly { .. })) => {
-                    self.connection = Some(connection);
-                    return Err(error);
-                }
-                // Broken in some way: it is dropped, and a new one is tried.
-                Err(_) => {}
-            }
-        }
-        let mut connection = self.options.connect().await?;
-        sqlx::query(BEGIN).execute(&mut connection).await?;
-        Ok(connection)
-    }
-
-    /// SQLite has already rolled back by itself after some errors, such as a full disk. Then its state is not what we
-    /// think, and a new connection is cheaper than to find out.
-    async fn roll_back(&mut self, mut connection: SqliteConnection) {
-        self.connection = match sqlx::query("ROLLBACK").execute(&mut connection).await {
-            Ok(_) => Some(connection),
-            Err(_) => None,
-        };
-    }
-
-    async fn finish(self) {
-        let Some(mut connection) = self.connection else { return };
-        if self.truncate
-            && let Err(error) =
-                sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_all(&mut connection).await
-        {
-            tracing::warn!(error = %error, "the store's log was not folded into its file; the next start does it");
-        }
-        if let Err(error) = connection.close().await {
-            tracing::warn!(error = %error, "the store was not closed cleanly; nothing is lost");
-        }
-    }
-}
-
-fn panicked(panic: &(dyn Any + Send)) -> Error {
-    let words = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-    Error::Internal { reason: format!("a change panicked: {}", words.unwrap_or("without a word")) }
-}
-
-const BEGIN: &str = "BEGIN IMMEDIATE";
-
-/// How many changes share a commit at most: beyond this the gain is small and the first of them waits long.
-const BATCH: usize = 128;
-
-/// How many changes may wait for the writer before callers are held back.
-const WAITING: usize = 1024;
 
 /// How often a change is tried on PostgreSQL when it meets others.
 const ATTEMPTS: u32 = 5;

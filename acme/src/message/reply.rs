@@ -177,8 +177,8 @@ mod tests {
             new_nonce: "n".into(),
             new_account: "a".into(),
             new_order: "o".into(),
-            revoke_cert: "r".into(),
-            key_change: "k".into(),
+            revoke_cert: Some("r".into()),
+            key_change: Some("k".into()),
             renewal_info: None,
             meta: Meta::default(),
         };

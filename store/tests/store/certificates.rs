@@ -2,7 +2,8 @@ use acme::order::OrderStatus;
 use store::Error;
 use store::audit::{Audit, AuditEvent, AuditFilter};
 use store::authorization::DeactivateAuthorization;
-use store::certificate::{Abandon, CertificateStatus, PutIssuer, Which};
+use store::certificate::{CertificateStatus, Which};
+use store::issuance::{Abandon, PutIssuer};
 
 use crate::world::*;
 
@@ -95,7 +96,7 @@ both! {
         let first = intend(&order);
         world.store.write(first.clone()).await.unwrap();
         let intents = world.store.intended_certificates(10).await.unwrap();
-        assert_eq!(intents, [first.certificate.clone()]);
+        assert_eq!(intents, std::slice::from_ref(&first.certificate));
 
         world.store.write(abandon(&first.certificate.serial)).await.unwrap();
         assert!(matches!(world.store.write(abandon(&first.certificate.serial)).await, Err(Error::Conflict { .. })));

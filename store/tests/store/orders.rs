@@ -96,7 +96,7 @@ both! {
     async fn an_order_fails_once_and_loses_its_intent(world: World) {
         let account = world.account().await;
         let order = world.ready_order(&account, &["a.lan"]).await;
-        world.store.write(store::certificate::PutIssuer { issuer: issuer() }).await.unwrap();
+        world.store.write(store::issuance::PutIssuer { issuer: issuer() }).await.unwrap();
         let intent = intend(&order.order);
         world.store.write(intent.clone()).await.unwrap();
         assert_eq!(world.store.processing_orders(10).await.unwrap()[0].csr, intent.csr);

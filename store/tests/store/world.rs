@@ -1,7 +1,8 @@
 //! Stores to test with, on either database, and rows to put into them.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use store::account::{Account, CreateAccount};
 use store::audit::AuditEvent;
 use store::authorization::{Authorization, Validated, Verdict};
-use store::certificate::{Certificate, CertificateStatus, Intend, Issued, Issuer, Purpose, PutIssuer};
+use store::certificate::{Certificate, CertificateStatus, Issuer, Purpose};
+use store::issuance::{Intend, Issued, PutIssuer};
 use store::order::{CreateOrder, Order};
 use store::{Options, Store};
 
@@ -72,11 +74,15 @@ impl World {
         Self { store, url, path: Some(path), database: None, _directory: Some(directory) }
     }
 
+    /// A world around a store that is open already.
+    pub fn at(store: Store, url: String, path: PathBuf) -> Self {
+        Self { store, url, path: Some(path), database: None, _directory: None }
+    }
+
     /// None, and a line that says so, where there is no cluster to test with.
     pub async fn postgres(test: &str) -> Option<Self> {
         let Ok(cluster) = std::env::var(CLUSTER) else {
-            // Not `eprintln!`, which the test harness swallows.
-            writeln!(std::io::stderr(), "SKIPPED: {test}: {CLUSTER} is not set").unwrap();
+            skipped(test, "ACME_CA_TEST_POSTGRES is not set");
             return None;
         };
         static NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -180,6 +186,40 @@ pub async fn drop_database(database: Option<String>) {
     let mut admin = PgConnection::connect(&cluster).await.unwrap();
     let sql = format!("DROP DATABASE {database} WITH (FORCE)");
     sqlx::query(AssertSqlSafe(sql)).execute(&mut admin).await.unwrap();
+}
+
+/// Says that a test was not run. Not by `eprintln!`, which the test harness swallows.
+pub fn skipped(test: &str, why: &str) {
+    writeln!(std::io::stderr(), "SKIPPED: {test}: {why}").unwrap();
+}
+
+/// A small disk of its own, which only root can make.
+pub struct Disk {
+    at: PathBuf,
+}
+
+impl Disk {
+    pub fn mount(at: &Path, size: &str) -> Option<Self> {
+        let options = format!("size={size}");
+        mount(&["-t", "tmpfs", "-o", &options, "tmpfs", at.to_str().unwrap()])
+            .then(|| Self { at: at.to_owned() })
+    }
+
+    /// `ro` or `rw`.
+    pub fn remount(&self, mode: &str) {
+        assert!(mount(&["-o", &format!("remount,{mode}"), self.at.to_str().unwrap()]));
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: SQLite's threads may still be closing their files.
+        let _ = Command::new("umount").arg("-l").arg(&self.at).status();
+    }
+}
+
+fn mount(arguments: &[&str]) -> bool {
+    Command::new("mount").args(arguments).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 const CLUSTER: &str = "ACME_CA_TEST_POSTGRES";

@@ -1,0 +1,215 @@
+//! What the doors share. Works and rooms below them are given the parts they use, never this.
+
+use std::sync::Arc;
+
+use acme::challenge::Type;
+use acme::id::{AccountId, AuthorizationId, OrderId, Serial};
+use acme::identifier::Identifier;
+use acme::nonce::Nonces;
+use acme::time::Timestamp;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use rustls::sign::CertifiedKey;
+use store::Store;
+use store::authorization::Authorization;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::accounts::Accounts;
+use crate::ca::Ca;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::resolver::Resolver;
+use crate::validate::Validator;
+
+/// The server's parts. Everything is either immutable, or says here who changes it.
+pub struct App {
+    /// The time.
+    pub clock: Clock,
+    /// What is kept; it has its own writer.
+    pub store: Store,
+    /// Anti-replay nonces; lock-free.
+    pub nonces: Nonces,
+    /// Counters; touched by doors and tasks alone.
+    pub metrics: Metrics,
+    /// Accounts that were read a moment ago.
+    pub accounts: Accounts,
+    /// Where things are, from the configured base. Fixed while the server runs: clients keep these for years.
+    pub urls: Urls,
+    /// The host of the base URL, which the server's own certificate is for.
+    pub host: Identifier,
+    /// When the server was started.
+    pub started: Timestamp,
+    /// Work that `web` hands to `tasks`.
+    pub validations: mpsc::Sender<ValidationRequest>,
+    live: ArcSwap<Live>,
+    reloads: watch::Sender<()>,
+    own: ArcSwapOption<Own>,
+}
+
+/// The server's own certificate and key. `tasks` renews it.
+pub struct Own {
+    /// For rustls.
+    pub key: Arc<CertifiedKey>,
+    /// When a new one is due.
+    pub renew_at: Timestamp,
+    /// Who issued it.
+    pub issuer: String,
+}
+
+/// What a reload replaces, as a whole: a request works with one of them from its beginning to its end.
+pub struct Live {
+    /// The configuration.
+    pub config: Config,
+    /// The issuers and their keys.
+    pub ca: Ca,
+    /// The validator, with its resolver.
+    pub validator: Validator,
+}
+
+/// A challenge that a client answered.
+pub struct ValidationRequest {
+    /// Which authorization.
+    pub authorization: Authorization,
+    /// The RFC 7638 thumbprint of its account's key.
+    pub thumbprint: String,
+    /// Which of its challenges.
+    pub challenge: Type,
+    /// Told when the answer can be sent.
+    pub kept: oneshot::Sender<Kept>,
+}
+
+/// What became of a client's answer to a challenge.
+pub enum Kept {
+    /// The verdict is kept, or the fact that there will be one.
+    Yes,
+    /// The account has too many validations under way already.
+    TooMany,
+}
+
+impl Live {
+    /// Loads keys and builds the resolver for a configuration.
+    ///
+    /// # Errors
+    /// What is wrong with a key, a certificate or a name server, and what would do.
+    pub fn build(config: Config, now: Timestamp) -> anyhow::Result<Self> {
+        let ca = Ca::load(&config.ca, now)?;
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(rustls::pki_types::CertificateDer::from(ca.root_der().to_vec()))?;
+        let resolver = Resolver::new(config.resolver.clone(), roots)?;
+        let validator = Validator::new(config.validation.clone(), Arc::new(resolver));
+        Ok(Self { config, ca, validator })
+    }
+}
+
+impl App {
+    /// The parts together. The receiver is for `tasks`.
+    pub fn new(live: Live, store: Store, clock: Clock) -> (Arc<Self>, mpsc::Receiver<ValidationRequest>) {
+        // Enough for a fleet that reboots at once; beyond it clients are told to come back.
+        const WAITING_VALIDATIONS: usize = 4_096;
+        let (validations, waiting) = mpsc::channel(WAITING_VALIDATIONS);
+        let app = Self {
+            started: clock.now(),
+            clock,
+            store,
+            nonces: Nonces::new(crate::random()),
+            metrics: Metrics::default(),
+            accounts: Accounts::default(),
+            urls: Urls { base: live.config.url.clone() },
+            host: live.config.host.clone(),
+            validations,
+            live: ArcSwap::from_pointee(live),
+            reloads: watch::Sender::default(),
+            own: ArcSwapOption::empty(),
+        };
+        (Arc::new(app), waiting)
+    }
+
+    /// The present configuration, keys and resolver.
+    pub fn live(&self) -> Arc<Live> {
+        self.live.load_full()
+    }
+
+    /// Puts new ones in place. What began with the old ones ends with them.
+    pub fn replace(&self, live: Live) {
+        self.live.store(Arc::new(live));
+        self.reloads.send_replace(());
+    }
+
+    /// Tells of reloads from now on.
+    pub fn reloaded(&self) -> watch::Receiver<()> {
+        self.reloads.subscribe()
+    }
+
+    /// The server's own certificate, once there is one.
+    pub fn own(&self) -> Option<Arc<Own>> {
+        self.own.load_full()
+    }
+
+    /// Puts a new one in place; handshakes from now on use it.
+    pub fn set_own(&self, own: Own) {
+        self.own.store(Some(Arc::new(own)));
+    }
+}
+
+/// Where things are. Built from the configured base alone, never from a request's `Host`.
+#[derive(Clone, Debug)]
+pub struct Urls {
+    base: String,
+}
+
+impl Urls {
+    /// The base, without a final slash.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The URL of a path.
+    pub fn of(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// RFC 8555 7.1.1.
+    pub fn directory(&self) -> String {
+        self.of("/acme/directory")
+    }
+
+    /// RFC 8555 7.1.2.
+    pub fn account(&self, id: &AccountId) -> String {
+        self.of(&format!("/acme/account/{id}"))
+    }
+
+    /// The account that a `kid` names, if it is one of ours.
+    pub fn account_of_kid(&self, kid: &str) -> Option<AccountId> {
+        kid.strip_prefix(&self.base)?.strip_prefix("/acme/account/").and_then(AccountId::parse)
+    }
+
+    /// RFC 8555 7.1.2.1.
+    pub fn orders(&self, id: &AccountId) -> String {
+        self.of(&format!("/acme/account/{id}/orders"))
+    }
+
+    /// RFC 8555 7.1.3.
+    pub fn order(&self, id: &OrderId) -> String {
+        self.of(&format!("/acme/order/{id}"))
+    }
+
+    /// RFC 8555 7.4.
+    pub fn finalize(&self, id: &OrderId) -> String {
+        self.of(&format!("/acme/order/{id}/finalize"))
+    }
+
+    /// RFC 8555 7.1.4.
+    pub fn authorization(&self, id: &AuthorizationId) -> String {
+        self.of(&format!("/acme/authz/{id}"))
+    }
+
+    /// RFC 8555 7.1.5.
+    pub fn challenge(&self, id: &AuthorizationId, challenge: Type) -> String {
+        self.of(&format!("/acme/challenge/{id}/{challenge}"))
+    }
+
+    /// RFC 8555 7.4.2.
+    pub fn certificate(&self, serial: &Serial) -> String {
+        self.of(&format!("/acme/certificate/{serial}"))
+    }
+}

@@ -1,0 +1,136 @@
+//! Rehearsal: a certificate is built once with a throwaway key, so that its to-be-signed bytes can be judged, and once
+//! more with the CA's key, which signs those bytes and no others. Nothing here knows what a good certificate is.
+
+use rcgen::{
+    CertificateParams, KeyPair, PublicKeyData, SignatureAlgorithm, SigningKey, SubjectPublicKeyInfo,
+};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+
+use super::Error;
+use super::key::Key;
+
+/// Who stands as issuer in the certificate that is built.
+#[derive(Clone, Copy)]
+pub(super) enum Above<'a> {
+    /// The subject of this certificate, in DER.
+    Certificate(&'a [u8]),
+    /// The subject itself: a root.
+    Itself,
+}
+
+/// The to-be-signed bytes.
+pub(super) fn rehearse(
+    params: &CertificateParams,
+    public_key: &SubjectPublicKeyInfo,
+    above: Above<'_>,
+    throwaway: &KeyPair,
+) -> Result<Vec<u8>, Error> {
+    let der = build(params, public_key, above, throwaway).map_err(Error::Build)?;
+    let (_, x509) = X509Certificate::from_der(&der).map_err(|e| Error::Refused(e.to_string()))?;
+    Ok(x509.tbs_certificate.as_ref().to_vec())
+}
+
+/// The certificate, signed. The key signs `tbs` or it does not sign.
+pub(super) fn sign(
+    params: &CertificateParams,
+    public_key: &SubjectPublicKeyInfo,
+    above: Above<'_>,
+    key: &Key,
+    tbs: &[u8],
+) -> Result<Vec<u8>, Error> {
+    let der = build(params, public_key, above, Gate { key, tbs }).map_err(|e| match e {
+        rcgen::Error::RemoteKeyError => Error::Changed,
+        other => Error::Build(other),
+    })?;
+    check_signature(&der, key)?;
+    Ok(der)
+}
+
+/// A throwaway key for rehearsals: its signatures name the algorithm of `key`'s. A smaller RSA key does as well, since
+/// the to-be-signed bytes do not tell its size.
+pub(super) fn throwaway(key: &Key) -> Result<KeyPair, Error> {
+    KeyPair::generate_for(key.algorithm()).map_err(Error::Build)
+}
+
+/// The CA's key, for one set of bytes.
+struct Gate<'a> {
+    key: &'a Key,
+    tbs: &'a [u8],
+}
+
+impl SigningKey for Gate<'_> {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        if message != self.tbs {
+            return Err(rcgen::Error::RemoteKeyError);
+        }
+        self.key.sign(message)
+    }
+}
+
+impl PublicKeyData for Gate<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        self.key.der_bytes()
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        self.key.algorithm()
+    }
+}
+
+fn build(
+    params: &CertificateParams,
+    public_key: &SubjectPublicKeyInfo,
+    above: Above<'_>,
+    key: impl SigningKey,
+) -> Result<Vec<u8>, rcgen::Error> {
+    let issuer = match above {
+        Above::Certificate(der) => rcgen::Issuer::from_ca_cert_der(&der.into(), key)?,
+        Above::Itself => rcgen::Issuer::from_params(params, key),
+    };
+    params.signed_by(public_key, &issuer).map(|certificate| certificate.der().to_vec())
+}
+
+/// A signature that does not verify has given away something of the key, and must not leave the house.
+fn check_signature(der: &[u8], key: &Key) -> Result<(), Error> {
+    let spki = key.subject_public_key_info();
+    let (_, spki) =
+        x509_parser::x509::SubjectPublicKeyInfo::from_der(&spki).map_err(|_| Error::BadSignature)?;
+    let (_, x509) = X509Certificate::from_der(der).map_err(|_| Error::BadSignature)?;
+    x509.verify_signature(Some(&spki)).map_err(|_| Error::BadSignature)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ca::key::KeyKind;
+
+    fn parts() -> (CertificateParams, SubjectPublicKeyInfo, Key) {
+        let key = Key::generate(KeyKind::P256).unwrap();
+        let public_key = SubjectPublicKeyInfo::from_der(&key.subject_public_key_info()).unwrap();
+        let mut params = CertificateParams::default();
+        params.serial_number = Some(vec![0x40, 1, 2, 3, 4, 5, 6, 7].into());
+        (params, public_key, key)
+    }
+
+    #[test]
+    fn the_signed_bytes_are_the_rehearsed_ones_and_the_rehearsal_is_worth_nothing() {
+        let (params, public_key, key) = parts();
+        let throwaway = throwaway(&key).unwrap();
+        let tbs = rehearse(&params, &public_key, Above::Itself, &throwaway).unwrap();
+        let der = sign(&params, &public_key, Above::Itself, &key, &tbs).unwrap();
+        let (_, x509) = X509Certificate::from_der(&der).unwrap();
+        assert_eq!(x509.tbs_certificate.as_ref(), tbs);
+        let rehearsed = build(&params, &public_key, Above::Itself, &throwaway).unwrap();
+        assert!(matches!(check_signature(&rehearsed, &key), Err(Error::BadSignature)));
+    }
+
+    #[test]
+    fn the_key_does_not_sign_what_was_not_rehearsed() {
+        let (mut params, public_key, key) = parts();
+        let tbs = rehearse(&params, &public_key, Above::Itself, &throwaway(&key).unwrap()).unwrap();
+        params.serial_number = Some(vec![0x40, 1, 2, 3, 4, 5, 6, 8].into());
+        let changed = sign(&params, &public_key, Above::Itself, &key, &tbs);
+        assert!(matches!(changed, Err(Error::Changed)), "{changed:?}");
+    }
+}

@@ -1,0 +1,180 @@
+//! The configuration as it is written: one TOML file. The doc comment of a key is its manual: meaning, unit, default,
+//! consequence. Nothing is judged here beyond its type; [`super::Config`] is what was judged.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    /// Where the server listens, and what it is called.
+    pub(super) server: Server,
+    /// The root, and the issuers that sign.
+    pub(super) ca: Ca,
+    /// Where everything is kept.
+    pub(super) store: Store,
+    /// How names are looked up, for validation.
+    #[serde(default)]
+    pub(super) resolver: Resolver,
+    /// How control of a name is shown.
+    #[serde(default)]
+    pub(super) validation: Validation,
+    /// Which names may be asked for.
+    #[serde(default)]
+    pub(super) policy: Policy,
+    /// What certificates are like, by profile name. `default` is for orders that name no profile.
+    #[serde(default)]
+    pub(super) profiles: BTreeMap<String, Profile>,
+    /// Who may have an account.
+    #[serde(default)]
+    pub(super) accounts: Accounts,
+    /// How much at once.
+    #[serde(default)]
+    pub(super) limits: Limits,
+    /// When a certificate that was not renewed is called late.
+    #[serde(default)]
+    pub(super) renewal: Renewal,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Server {
+    /// The base of every URL that is handed out, `https://HOST` or `https://HOST:PORT`. HOST is on the server's own
+    /// certificate. The directory is `<url>/acme/directory`. Clients keep account and order URLs for years, so this
+    /// is for ever: another URL makes every client register anew.
+    pub(super) url: String,
+    /// Addresses for ACME over TLS. Default: `["[::]:PORT"]` with the port of `url`. Not used when systemd hands a
+    /// socket over.
+    pub(super) listen: Option<Vec<String>>,
+    /// Addresses for plain HTTP: the root and the issuers' certificates, nothing else. Default: none. When given,
+    /// leaf certificates say where their issuer can be downloaded (AIA).
+    #[serde(default)]
+    pub(super) plain_listen: Vec<String>,
+    /// Addresses for `/health/live`, `/health/ready` and `/metrics`, plain HTTP. Default: none. Keep it on loopback.
+    #[serde(default)]
+    pub(super) status_listen: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ca {
+    /// The root certificate, PEM. Its key belongs elsewhere.
+    pub(super) root: PathBuf,
+    /// The intermediates. The first whose time it is signs; the others' certificates are still served.
+    pub(super) issuer: Vec<Issuer>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Issuer {
+    /// The intermediate's certificate, PEM; followed by others up to the root when it is not signed by the root.
+    pub(super) certificate: PathBuf,
+    /// Its key, PEM: PKCS#8, SEC 1 or PKCS#1, possibly encrypted.
+    pub(super) key: PathBuf,
+    /// A file whose first line is the key's passphrase. Default: the key is not encrypted.
+    pub(super) passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Store {
+    /// `sqlite:PATH`, or `postgres://USER@HOST/DATABASE`, whose password may lie in a file:
+    /// `?password_file=PATH`. A relative path is relative to the configuration file.
+    pub(super) url: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Resolver {
+    /// Name servers, asked in this order: `ADDRESS`, `ADDRESS:PORT`, `tcp://ADDRESS`, `tls://ADDRESS#NAME`. Default:
+    /// those of `/etc/resolv.conf`. One that fails is passed over for the next; one that says that a name does not
+    /// exist is believed.
+    pub(super) servers: Option<Vec<String>>,
+    /// How long one server may take for one question. Default: `3s`.
+    pub(super) timeout: Option<String>,
+    /// Addresses that are answered first and never asked for: exact names, then the longest `*.suffix`, which covers
+    /// every depth below it. A pinned address may always be dialled. This is how the machine that serves DNS gets
+    /// certificates itself.
+    #[serde(default)]
+    pub(super) pins: BTreeMap<String, Vec<String>>,
+    /// Other servers for parts of the name space.
+    #[serde(default)]
+    pub(super) zone: Vec<Zone>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Zone {
+    /// This name and everything below it. The longest suffix that fits counts.
+    pub(super) suffix: String,
+    /// As `resolver.servers`.
+    pub(super) servers: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Validation {
+    /// The challenges that are offered. Default, and all that there is: `["http-01"]`.
+    pub(super) challenges: Option<Vec<String>>,
+    /// The port where HTTP-01 begins. Default: 80, which is what clients expect.
+    pub(super) http_port: Option<u16>,
+    /// The port where TLS-ALPN-01 begins, and to which an HTTP-01 redirect may lead beside 443. Default: 443.
+    pub(super) tls_alpn_port: Option<u16>,
+    /// How long failures that may pass (a server failure, a timeout, a refused connection, a status of 500 and above)
+    /// are tried again before the order is given up. Default: `60s`; from `0s` to `10m`. A client sees `processing`
+    /// meanwhile.
+    pub(super) patience: Option<String>,
+    /// Networks that may be dialled. Default: all but loopback, link-local, multicast and reserved addresses.
+    pub(super) allow_networks: Option<Vec<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Policy {
+    /// What may be asked for: `name`, `*.suffix` (every depth below, wildcards too), `*` (every DNS name), addresses
+    /// and networks. Default: what the issuer's name constraints permit.
+    pub(super) allow: Option<Vec<String>>,
+    /// What may not, in the same form; it wins over `allow`. Default: nothing.
+    #[serde(default)]
+    pub(super) deny: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Profile {
+    /// How long a certificate is good for. Default: `90d`; from `10m` to `825d`. Never beyond the issuer's own end.
+    pub(super) lifetime: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Accounts {
+    /// Whether a new account needs a key that the operator gave out. Default, and all that there is: `false`.
+    #[serde(default)]
+    pub(super) external_account_required: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limits {
+    /// Caps on what one account may have under way at once. Default: `true`; `false` is for load tests.
+    pub(super) enabled: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Renewal {
+    /// The used part of its lifetime from which a certificate without a successor is overdue. Default: 0.80.
+    pub(super) warn: Option<f64>,
+    /// The part from which it is critical. Default: 0.93.
+    pub(super) critical: Option<f64>,
+}

@@ -1,0 +1,399 @@
+//! One TOML file into the settings types that the rooms define. The same function serves `acme-ca`, `check-config`,
+//! `ca-ctl` and the tests: unknown keys are refused with the nearest known one, every value is judged, and an error
+//! names the key, what is wrong with it and what would do.
+
+mod file;
+mod nearest;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use acme::challenge::Type;
+use acme::identifier::{DnsName, Identifier};
+use acme::renewal::Thresholds;
+use ipnet::IpNet;
+
+use crate::policy::Rule;
+use crate::{ca, policy, resolver, validate};
+
+/// The configuration, judged.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The base of every URL, without a final slash.
+    pub url: String,
+    /// The host of the URL, which is on the server's own certificate.
+    pub host: Identifier,
+    /// Addresses for ACME over TLS.
+    pub listen: Vec<SocketAddr>,
+    /// Addresses for plain downloads.
+    pub plain_listen: Vec<SocketAddr>,
+    /// Addresses for health and metrics.
+    pub status_listen: Vec<SocketAddr>,
+    /// Root and issuers.
+    pub ca: ca::Settings,
+    /// The store's URL, its path made absolute.
+    pub store: String,
+    /// Look-ups.
+    pub resolver: resolver::Settings,
+    /// Validation.
+    pub validation: validate::Settings,
+    /// Names and profiles.
+    pub policy: policy::Settings,
+    /// Whether caps are enforced.
+    pub limits: bool,
+    /// When a certificate is overdue, and when critical.
+    pub renewal: Thresholds,
+}
+
+/// Why a configuration is refused.
+#[derive(Debug)]
+pub struct Error {
+    /// The key, such as `resolver.timeout`; empty when the file as a whole is meant.
+    key: String,
+    /// What is wrong, and what would do.
+    why: String,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.key.as_str() {
+            "" => f.write_str(&self.why),
+            key => write!(f, "{key}: {}", self.why),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl Config {
+    /// Reads and judges the file at `path`.
+    ///
+    /// # Errors
+    /// The first key that cannot stand, with what would do.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(|error| Error {
+            key: String::new(),
+            why: format!("{}: {error}; name the configuration with --config", path.display()),
+        })?;
+        let dir = std::path::absolute(path)
+            .ok()
+            .and_then(|path| path.parent().map(Path::to_owned))
+            .unwrap_or_else(|| PathBuf::from("."));
+        Self::parse(&text, &dir)
+    }
+
+    /// Judges a text whose relative paths are relative to `dir`.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(text: &str, dir: &Path) -> Result<Self, Error> {
+        let file: file::File = toml::from_str(text)
+            .map_err(|error| Error { key: String::new(), why: nearest::explain(&error, text) })?;
+        let (url, host, port) = server_url(&file.server.url)?;
+        let listen = match &file.server.listen {
+            Some(texts) => addresses("server.listen", texts)?,
+            None => vec![SocketAddr::new(IpAddr::from([0u16; 8]), port)],
+        };
+        if listen.is_empty() {
+            return refuse("server.listen", "it is empty, and nobody could ask for a certificate");
+        }
+        Ok(Self {
+            url,
+            host,
+            listen,
+            plain_listen: addresses("server.plain_listen", &file.server.plain_listen)?,
+            status_listen: addresses("server.status_listen", &file.server.status_listen)?,
+            ca: ca_settings(file.ca, dir)?,
+            store: store_url(&file.store.url, dir)?,
+            resolver: resolver_settings(&file.resolver)?,
+            validation: validation_settings(&file.validation)?,
+            policy: policy_settings(&file.policy, &file.profiles)?,
+            limits: limits(&file.limits, &file.accounts)?,
+            renewal: thresholds(&file.renewal)?,
+        })
+    }
+
+    /// The keys that differ from `other` and that a running server cannot change.
+    pub fn fixed_keys_that_differ(&self, other: &Self) -> Vec<&'static str> {
+        let pairs = [
+            ("server.url", self.url == other.url),
+            ("server.listen", self.listen == other.listen),
+            ("server.plain_listen", self.plain_listen == other.plain_listen),
+            ("server.status_listen", self.status_listen == other.status_listen),
+            ("store.url", self.store == other.store),
+        ];
+        pairs.into_iter().filter_map(|(key, same)| (!same).then_some(key)).collect()
+    }
+
+    /// Where plain downloads are, `http://HOST[:PORT]`, when they are offered.
+    pub fn plain_url(&self) -> Option<String> {
+        let port = self.plain_listen.first()?.port();
+        let host = match &self.host {
+            Identifier::Ip(IpAddr::V6(address)) => format!("[{address}]"),
+            host => host.to_string(),
+        };
+        Some(if port == 80 { format!("http://{host}") } else { format!("http://{host}:{port}") })
+    }
+}
+
+fn refuse<T>(key: &str, why: impl Into<String>) -> Result<T, Error> {
+    Err(Error { key: key.to_owned(), why: why.into() })
+}
+
+/// `https://HOST[:PORT]`, and no more: a path or a query would end up in the middle of every URL.
+fn server_url(text: &str) -> Result<(String, Identifier, u16), Error> {
+    const KEY: &str = "server.url";
+    let trimmed = text.trim_end_matches('/');
+    let Some(authority) = trimmed.strip_prefix("https://") else {
+        return refuse(KEY, format!("{text} does not begin with https://; RFC 8555 6.1 knows nothing else"));
+    };
+    if authority.contains(['/', '?', '#', '@']) {
+        return refuse(
+            KEY,
+            format!("{text} has more than a host and a port; https://HOST or https://HOST:PORT would do"),
+        );
+    }
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => {
+            let Ok(port) = port.parse::<u16>() else {
+                return refuse(KEY, format!("{port} is not a port; 1 to 65535 would do"));
+            };
+            (host, port)
+        }
+        _ => (authority, 443),
+    };
+    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+    let identifier = match bare.parse::<IpAddr>() {
+        Ok(address) => Identifier::Ip(address),
+        Err(_) => Identifier::dns(host).map_err(|problem| Error { key: KEY.into(), why: problem.detail })?,
+    };
+    if identifier.is_wildcard()
+        || (authority.starts_with('[') != matches!(identifier, Identifier::Ip(IpAddr::V6(_))))
+    {
+        return refuse(KEY, format!("{host} is not a host name or an address (IPv6 in brackets)"));
+    }
+    Ok((trimmed.to_owned(), identifier, port))
+}
+
+fn addresses(key: &str, texts: &[String]) -> Result<Vec<SocketAddr>, Error> {
+    texts
+        .iter()
+        .map(|text| {
+            text.parse().or_else(|_| {
+                refuse(key, format!("{text} is not ADDRESS:PORT, such as 127.0.0.1:9180 or [::]:443"))
+            })
+        })
+        .collect()
+}
+
+fn ca_settings(ca: file::Ca, dir: &Path) -> Result<ca::Settings, Error> {
+    if ca.issuer.is_empty() {
+        return refuse("ca.issuer", "there is none; a [[ca.issuer]] with certificate and key is needed");
+    }
+    let issuers = ca
+        .issuer
+        .into_iter()
+        .map(|issuer| ca::IssuerSettings {
+            certificate: dir.join(issuer.certificate),
+            key: dir.join(issuer.key),
+            passphrase_file: issuer.passphrase_file.map(|path| dir.join(path)),
+        })
+        .collect();
+    Ok(ca::Settings { root: dir.join(ca.root), issuers })
+}
+
+fn store_url(text: &str, dir: &Path) -> Result<String, Error> {
+    if let Some(path) = text.strip_prefix("sqlite:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if path.is_empty() || path.contains('?') {
+            return refuse("store.url", "sqlite:PATH would do, such as sqlite:/var/lib/acme-ca/ca.db");
+        }
+        return Ok(format!("sqlite:{}", dir.join(path).display()));
+    }
+    if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
+        return refuse("store.url", "it begins neither with sqlite: nor with postgres://");
+    }
+    // A password file beside the configuration, as every other path.
+    Ok(match text.split_once("password_file=") {
+        Some((before, rest)) => {
+            let (path, after) =
+                rest.split_once('&').map_or((rest, String::new()), |(p, a)| (p, format!("&{a}")));
+            format!("{before}password_file={}{after}", dir.join(path).display())
+        }
+        None => text.to_owned(),
+    })
+}
+
+fn resolver_settings(file: &file::Resolver) -> Result<resolver::Settings, Error> {
+    let servers = match &file.servers {
+        Some(texts) if texts.is_empty() && file.pins.is_empty() => {
+            return refuse(
+                "resolver.servers",
+                "it is empty and nothing is pinned; no name could ever be validated",
+            );
+        }
+        Some(texts) => name_servers("resolver.servers", texts)?,
+        None => resolver::system_servers().map_err(|error| Error {
+            key: "resolver.servers".into(),
+            why: format!("not given, and {error}"),
+        })?,
+    };
+    let mut pins = BTreeMap::new();
+    for (pattern, texts) in &file.pins {
+        let key = format!("resolver.pins.\"{pattern}\"");
+        let name =
+            DnsName::parse(pattern).map_err(|problem| Error { key: key.clone(), why: problem.detail })?;
+        if texts.is_empty() {
+            return refuse(&key, "it has no address");
+        }
+        let parse = |text: &String| {
+            text.parse::<IpAddr>().or_else(|_| refuse(&key, format!("{text} is not an IP address")))
+        };
+        pins.insert(name.as_str().to_owned(), texts.iter().map(parse).collect::<Result<_, _>>()?);
+    }
+    let mut zones = Vec::new();
+    for zone in &file.zone {
+        let suffix = DnsName::parse(zone.suffix.trim_start_matches("*."))
+            .map_err(|problem| Error { key: "resolver.zone.suffix".into(), why: problem.detail })?;
+        let servers = name_servers("resolver.zone.servers", &zone.servers)?;
+        if servers.is_empty() {
+            return refuse(
+                "resolver.zone.servers",
+                format!("no server for {suffix}; leave the zone out to ask the others"),
+            );
+        }
+        zones.push(resolver::Zone { suffix: suffix.as_str().to_owned(), servers });
+    }
+    let timeout = duration("resolver.timeout", file.timeout.as_deref(), "3s", "100ms", "30s")?;
+    Ok(resolver::Settings { servers, timeout, pins, zones })
+}
+
+fn name_servers(key: &str, texts: &[String]) -> Result<Vec<resolver::Server>, Error> {
+    texts
+        .iter()
+        .map(|text| resolver::Server::parse(text).map_err(|why| Error { key: key.to_owned(), why }))
+        .collect()
+}
+
+fn validation_settings(file: &file::Validation) -> Result<validate::Settings, Error> {
+    const KEY: &str = "validation.challenges";
+    let mut challenges = Vec::new();
+    for word in file.challenges.as_deref().unwrap_or(&["http-01".to_owned()]) {
+        match Type::parse(word) {
+            Some(Type::Http01) => challenges.push(Type::Http01),
+            Some(_) => return refuse(KEY, format!("{word} is not carried out by this version; http-01 is")),
+            None => return refuse(KEY, format!("{word} is no challenge; http-01 is")),
+        }
+    }
+    challenges.dedup();
+    if challenges.is_empty() {
+        return refuse(KEY, "it is empty, and no name could ever be validated; http-01 would do");
+    }
+    let allow_networks = match &file.allow_networks {
+        Some(texts) => Some(networks("validation.allow_networks", texts)?),
+        None => None,
+    };
+    Ok(validate::Settings {
+        challenges,
+        http_port: file.http_port.unwrap_or(80),
+        tls_alpn_port: file.tls_alpn_port.unwrap_or(443),
+        patience: duration("validation.patience", file.patience.as_deref(), "60s", "0s", "10m")?,
+        allow_networks,
+        ..validate::Settings::default()
+    })
+}
+
+fn networks(key: &str, texts: &[String]) -> Result<Vec<IpNet>, Error> {
+    texts
+        .iter()
+        .map(|text| match Rule::parse(text) {
+            Ok(Rule::Network(network)) => Ok(network),
+            _ => refuse(key, format!("{text} is not a network, such as 192.168.0.0/16 or fd00::/8")),
+        })
+        .collect()
+}
+
+fn policy_settings(
+    file: &file::Policy,
+    profiles: &BTreeMap<String, file::Profile>,
+) -> Result<policy::Settings, Error> {
+    let rules = |key: &str, texts: &[String]| {
+        texts
+            .iter()
+            .map(|text| Rule::parse(text).map_err(|why| Error { key: key.to_owned(), why }))
+            .collect::<Result<Vec<_>, _>>()
+    };
+    let mut judged = BTreeMap::new();
+    judged.insert(
+        policy::DEFAULT_PROFILE.to_owned(),
+        profile(policy::DEFAULT_PROFILE, &file::Profile::default())?,
+    );
+    for (name, written) in profiles {
+        if name.is_empty()
+            || name.len() > 64
+            || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        {
+            return refuse(
+                "profiles",
+                format!("{name} is no profile name; letters, digits, - _ and . would do"),
+            );
+        }
+        judged.insert(name.clone(), profile(name, written)?);
+    }
+    Ok(policy::Settings {
+        allow: file.allow.as_deref().map(|texts| rules("policy.allow", texts)).transpose()?,
+        deny: rules("policy.deny", &file.deny)?,
+        profiles: judged,
+    })
+}
+
+fn profile(name: &str, file: &file::Profile) -> Result<policy::Profile, Error> {
+    let key = format!("profiles.{name}.lifetime");
+    Ok(policy::Profile { lifetime: duration(&key, file.lifetime.as_deref(), "90d", "10m", "825d")? })
+}
+
+fn limits(limits: &file::Limits, accounts: &file::Accounts) -> Result<bool, Error> {
+    if accounts.external_account_required {
+        return refuse(
+            "accounts.external_account_required",
+            "external account binding is not carried out by this version",
+        );
+    }
+    Ok(limits.enabled)
+}
+
+fn thresholds(file: &file::Renewal) -> Result<Thresholds, Error> {
+    let thresholds = Thresholds {
+        warn: file.warn.unwrap_or(Thresholds::default().warn),
+        critical: file.critical.unwrap_or(Thresholds::default().critical),
+    };
+    if !(thresholds.warn > 0.0 && thresholds.warn < thresholds.critical && thresholds.critical < 1.0) {
+        return refuse("renewal", "warn and critical are parts of the lifetime: 0 < warn < critical < 1");
+    }
+    Ok(thresholds)
+}
+
+fn duration(
+    key: &str,
+    text: Option<&str>,
+    default: &str,
+    least: &str,
+    most: &str,
+) -> Result<Duration, Error> {
+    let parse = |text: &str| humantime::parse_duration(text);
+    let text = text.unwrap_or(default);
+    let Ok(value) = parse(text) else {
+        return refuse(key, format!("{text} is not a span of time, such as {default}"));
+    };
+    let bounds = (parse(least), parse(most));
+    if !matches!(bounds, (Ok(least), Ok(most)) if (least..=most).contains(&value)) {
+        return refuse(key, format!("{text} is out of bounds; {least} to {most} would do"));
+    }
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! Every key that can be wrong, and the sentence that it is refused with.
+
+use super::*;
+
+const GOOD: &str = r#"
+[server]
+url = "https://ca.mgmt.lan:8443"
+[ca]
+root = "root.pem"
+[[ca.issuer]]
+certificate = "intermediate.pem"
+key = "intermediate.key"
+[store]
+url = "sqlite:ca.db"
+[resolver]
+servers = ["127.0.0.1:5353"]
+[resolver.pins]
+"*.mgmt.lan" = ["192.168.1.10", "fd00::10"]
+"#;
+
+fn parse(text: &str) -> Result<Config, Error> {
+    Config::parse(text, Path::new("/etc/acme-ca"))
+}
+
+fn refused(text: &str) -> String {
+    parse(text).expect_err(text).to_string()
+}
+
+#[test]
+fn the_least_configuration_has_the_documented_defaults() {
+    let config = parse(GOOD).unwrap();
+    assert_eq!(config.url, "https://ca.mgmt.lan:8443");
+    assert_eq!(config.listen, ["[::]:8443".parse().unwrap()]);
+    assert_eq!(config.store, "sqlite:/etc/acme-ca/ca.db");
+    assert_eq!(config.ca.root, Path::new("/etc/acme-ca/root.pem"));
+    assert_eq!(config.validation.http_port, 80);
+    assert_eq!(config.validation.patience, Duration::from_secs(60));
+    assert_eq!(config.policy.profiles[policy::DEFAULT_PROFILE].lifetime, Duration::from_secs(90 * 86_400));
+    assert!(config.limits && config.policy.allow.is_none());
+}
+
+#[test]
+fn a_misspelt_key_is_refused_with_the_nearest_known_one() {
+    let error = refused(&GOOD.replace("servers =", "servrs ="));
+    assert!(error.contains("unknown key servrs; servers is the nearest"), "{error}");
+    assert!(error.contains("line 12"), "{error}");
+    let error = refused(&format!("{GOOD}\n[polcy]\nallow = []\n"));
+    assert!(error.contains("polcy") && error.contains("policy is the nearest"), "{error}");
+    let error = refused(&format!("{GOOD}\n[quux]\n"));
+    assert!(error.contains("known here are") && error.contains("resolver"), "{error}");
+}
+
+#[test]
+fn a_missing_key_is_named() {
+    let error = refused(&GOOD.replace("url = \"https://ca.mgmt.lan:8443\"", ""));
+    assert!(error.contains("url"), "{error}");
+    let error = refused(&GOOD.replace("root = \"root.pem\"", ""));
+    assert!(error.contains("root"), "{error}");
+}
+
+#[test]
+fn each_value_is_judged_and_the_error_names_its_key() {
+    let with = |extra: &str| format!("{GOOD}\n{extra}\n");
+    let url = |url: &str| GOOD.replace("https://ca.mgmt.lan:8443", url);
+    let cases = [
+        (url("http://ca.mgmt.lan"), "server.url"),
+        (url("https://ca.mgmt.lan/ca"), "server.url"),
+        (url("https://ca.mgmt.lan:0x50"), "server.url"),
+        (url("https://*.mgmt.lan"), "server.url"),
+        (url("https://user@ca.mgmt.lan"), "server.url"),
+        (url("https://"), "server.url"),
+        (GOOD.replace("[ca]", "listen = [\"443\"]\n[ca]"), "server.listen"),
+        (GOOD.replace("[ca]", "listen = []\n[ca]"), "server.listen"),
+        (GOOD.replace("[ca]", "status_listen = [\"localhost:1\"]\n[ca]"), "server.status_listen"),
+        (GOOD.replace("sqlite:ca.db", "mysql://x"), "store.url"),
+        (GOOD.replace("sqlite:ca.db", "sqlite:"), "store.url"),
+        (GOOD.replace("127.0.0.1:5353", "not-an-address"), "resolver.servers"),
+        (GOOD.replace("192.168.1.10\"", "192.168.1\""), "resolver.pins.\"*.mgmt.lan\""),
+        (GOOD.replace("*.mgmt.lan", "a.*.lan"), "resolver.pins"),
+        (GOOD.replace("[resolver.pins]", "timeout = \"fast\"\n[resolver.pins]"), "resolver.timeout"),
+        (GOOD.replace("[resolver.pins]", "timeout = \"1h\"\n[resolver.pins]"), "resolver.timeout"),
+        (with("[[resolver.zone]]\nsuffix = \"corp.example\"\nservers = []"), "resolver.zone.servers"),
+        (with("[validation]\nchallenges = [\"http-02\"]"), "validation.challenges"),
+        (with("[validation]\nchallenges = []"), "validation.challenges"),
+        (with("[validation]\npatience = \"1 day\""), "validation.patience"),
+        (with("[validation]\nallow_networks = [\"10.0.0.0/33\"]"), "validation.allow_networks"),
+        (with("[policy]\nallow = [\"a..b\"]"), "policy.allow"),
+        (with("[policy]\ndeny = [\"-\"]"), "policy.deny"),
+        (with("[profiles.short]\nlifetime = \"1s\""), "profiles.short.lifetime"),
+        (with("[profiles.\"a b\"]"), "profiles"),
+        (with("[accounts]\nexternal_account_required = true"), "accounts.external_account_required"),
+        (with("[renewal]\nwarn = 0.95"), "renewal"),
+        (with("[renewal]\ncritical = nan"), "renewal"),
+    ];
+    for (text, key) in cases {
+        let error = refused(&text);
+        assert!(error.starts_with(key), "{key}: {error}\n{text}");
+    }
+}
+
+#[test]
+fn what_is_not_toml_is_refused_with_its_line() {
+    let error = refused("[server]\nurl = \n");
+    assert!(error.starts_with("line 2"), "{error}");
+}
+
+#[test]
+fn an_ipv6_host_stands_in_brackets() {
+    let config = parse(&GOOD.replace("ca.mgmt.lan", "[fd00::1]")).unwrap();
+    assert_eq!(config.host.to_string(), "fd00::1");
+    assert!(refused(&GOOD.replace("ca.mgmt.lan:8443", "fd00::1")).starts_with("server.url"));
+}
+
+#[test]
+fn a_password_file_is_relative_to_the_configuration() {
+    let config =
+        parse(&GOOD.replace("sqlite:ca.db", "postgres://ca@localhost/ca?password_file=pg.pass&a=b")).unwrap();
+    assert_eq!(config.store, "postgres://ca@localhost/ca?password_file=/etc/acme-ca/pg.pass&a=b");
+}

@@ -1,0 +1,257 @@
+//! `list`, `list-expiring` and `show`: what was issued, what needs attention, and one name or serial in full.
+
+use std::time::Duration;
+
+use acme::id::Serial;
+use acme::renewal::{self, State, Thresholds};
+use acme::time::Timestamp;
+use anyhow::{Context as _, bail};
+use clap::Args;
+use serde::Serialize;
+use store::Store;
+use store::certificate::{Certificate, CertificateStatus, Which};
+
+use super::orders;
+use super::output::Output;
+use super::span::{ago, left};
+
+/// Everything issued
+#[derive(Args)]
+pub(super) struct List {
+    /// Also certificates that have a successor
+    #[arg(long)]
+    all: bool,
+    /// How many, newest first
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    limit: u32,
+}
+
+/// Certificates without a successor that need attention, the most urgent first
+#[derive(Args)]
+pub(super) struct ListExpiring {
+    /// Those that end within this time, such as 30d [default: 30d]
+    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration, conflicts_with_all = ["used", "state", "all"])]
+    within: Option<Duration>,
+    /// Those whose life is used up to at least this part, such as 80%
+    #[arg(long, value_name = "PERCENT", value_parser = percent, conflicts_with_all = ["state", "all"])]
+    used: Option<f64>,
+    /// Those in these states: fresh, due, late, overdue, critical, expired
+    #[arg(long, value_name = "STATE,…", value_delimiter = ',', value_parser = state, conflicts_with = "all")]
+    state: Vec<State>,
+    /// All that have no successor
+    #[arg(long)]
+    all: bool,
+}
+
+/// One name or serial in full
+#[derive(Args)]
+pub(super) struct Show {
+    /// A name or address on a certificate, or a serial
+    #[arg(value_name = "NAME|SERIAL")]
+    what: String,
+}
+
+/// A certificate as `--json` tells of it. Fields are only ever added.
+#[derive(Serialize)]
+struct Item {
+    name: String,
+    names: Vec<String>,
+    serial: Serial,
+    not_before: Timestamp,
+    not_after: Timestamp,
+    /// The used part of the life, 0 to 1 and above.
+    used: f64,
+    /// As [`State`], or `superseded`.
+    state: String,
+    due: Timestamp,
+    issuer: String,
+    purpose: &'static str,
+    account: Option<String>,
+    order: Option<String>,
+    issued_at: Option<Timestamp>,
+    superseded_by: Option<Serial>,
+}
+
+impl List {
+    pub(super) async fn run(
+        self,
+        store: &Store,
+        thresholds: Thresholds,
+        mut output: Output<'_>,
+    ) -> anyhow::Result<()> {
+        let which = if self.all { Which::All } else { Which::Current };
+        let certificates = store.certificates(which, None, self.limit, 0).await?;
+        let items: Vec<Item> = certificates.iter().filter_map(|c| item(c, thresholds, output.now)).collect();
+        let now = output.now;
+        output.items("list", &items, HEADERS, |item| row(item, now))
+    }
+}
+
+impl ListExpiring {
+    pub(super) async fn run(
+        self,
+        store: &Store,
+        thresholds: Thresholds,
+        mut output: Output<'_>,
+    ) -> anyhow::Result<()> {
+        let now = output.now;
+        // Without a condition on the end, everything without a successor has to be looked at.
+        let by_end = self.used.is_none() && self.state.is_empty() && !self.all;
+        let end = if by_end {
+            now.plus(self.within.unwrap_or(DEFAULT_WITHIN))
+        } else {
+            Timestamp::from_unix(i64::MAX)
+        };
+        let certificates = store.expiring(end, LIMIT).await?;
+        let items: Vec<Item> = certificates
+            .iter()
+            .filter_map(|certificate| item(certificate, thresholds, now))
+            .filter(|item| self.used.is_none_or(|used| item.used >= used))
+            .filter(|item| {
+                self.state.is_empty() || self.state.iter().any(|state| state.as_str() == item.state)
+            })
+            .collect();
+        output.items("list-expiring", &items, HEADERS, |item| row(item, now))?;
+        if !output.json {
+            let expired = items.iter().filter(|item| item.not_after < now).count();
+            eprintln!("{} shown, {expired} of them expired", items.len());
+        }
+        Ok(())
+    }
+}
+
+impl Show {
+    pub(super) async fn run(
+        self,
+        store: &Store,
+        thresholds: Thresholds,
+        mut output: Output<'_>,
+    ) -> anyhow::Result<()> {
+        let now = output.now;
+        let certificates = match Serial::parse(&self.what) {
+            Some(serial) if self.what.len() >= 16 && !self.what.contains('.') => {
+                store.certificate(&serial).await?.into_iter().collect()
+            }
+            _ => store.certificates_of_name(&self.what.to_ascii_lowercase(), SHOWN).await?,
+        };
+        let items: Vec<Item> = certificates.iter().filter_map(|c| item(c, thresholds, now)).collect();
+        let failed = orders::failed_of_name(store, &self.what, now).await?;
+        if items.is_empty() && failed.is_empty() {
+            bail!(
+                "nothing is known of {}; `ca-ctl list` shows what is",
+                acme::problem::plain(&self.what, 80)
+            );
+        }
+        if output.json {
+            return output.envelope("show", &items);
+        }
+        for item in &items {
+            output.line(&item.name)?;
+            for (key, value) in facts(item, now) {
+                output.line(&format!("  {key:<14} {value}"))?;
+            }
+        }
+        for failure in &failed {
+            output.line(&format!("  failed order   {failure}"))?;
+        }
+        Ok(())
+    }
+}
+
+fn item(certificate: &Certificate, thresholds: Thresholds, now: Timestamp) -> Option<Item> {
+    if certificate.status != CertificateStatus::Issued {
+        return None;
+    }
+    let names: Vec<String> = certificate.names.split(',').map(str::to_owned).collect();
+    let (begin, end) = (certificate.not_before, certificate.not_after);
+    let state = match &certificate.superseded_by {
+        Some(_) => "superseded".to_owned(),
+        None => renewal::state(begin, end, thresholds, now).to_string(),
+    };
+    Some(Item {
+        name: names.first().cloned().unwrap_or_default(),
+        names,
+        serial: certificate.serial.clone(),
+        not_before: begin,
+        not_after: end,
+        used: (renewal::used(begin, end, now) * 1_000.0).round() / 1_000.0,
+        state,
+        due: renewal::due(begin, end),
+        issuer: certificate.issuer.clone(),
+        purpose: certificate.purpose.as_str(),
+        account: certificate.account.as_ref().map(ToString::to_string),
+        order: certificate.order.as_ref().map(ToString::to_string),
+        issued_at: certificate.issued_at,
+        superseded_by: certificate.superseded_by.clone(),
+    })
+}
+
+fn row(item: &Item, now: Timestamp) -> Vec<String> {
+    let more = item.names.len() - 1;
+    let name = if more == 0 { item.name.clone() } else { format!("{} +{more}", item.name) };
+    let due = if item.state == "superseded" {
+        "-".to_owned()
+    } else if item.due > now {
+        format!("in {}", left(item.due, now))
+    } else {
+        ago(item.due, now)
+    };
+    let percent = format!("{:.0}%", item.used * 100.0);
+    vec![
+        name,
+        shout(&item.state),
+        left(item.not_after, now),
+        percent,
+        due,
+        item.not_after.to_string(),
+        item.serial.to_string(),
+    ]
+}
+
+/// What must be seen at once stands in capitals; colour alone would be lost on some.
+fn shout(state: &str) -> String {
+    match state {
+        "critical" | "expired" => state.to_ascii_uppercase(),
+        state => state.to_owned(),
+    }
+}
+
+fn facts(item: &Item, now: Timestamp) -> Vec<(&'static str, String)> {
+    let mut facts = vec![
+        (
+            "state",
+            format!(
+                "{} ({:.1}% used, {} left)",
+                shout(&item.state),
+                item.used * 100.0,
+                left(item.not_after, now)
+            ),
+        ),
+        ("names", item.names.join(" ")),
+        ("serial", item.serial.to_string()),
+        ("valid", format!("{} to {}", item.not_before, item.not_after)),
+        ("renewal due", item.due.to_string()),
+        ("issuer", item.issuer.clone()),
+        ("purpose", item.purpose.to_owned()),
+    ];
+    facts.extend(item.account.iter().map(|account| ("account", account.clone())));
+    facts.extend(item.order.iter().map(|order| ("order", order.clone())));
+    facts.extend(item.superseded_by.iter().map(|serial| ("superseded by", serial.to_string())));
+    facts
+}
+
+fn percent(text: &str) -> anyhow::Result<f64> {
+    let number: f64 = text.trim_end_matches('%').parse().context("a number such as 80%")?;
+    let part = if text.ends_with('%') || number > 1.0 { number / 100.0 } else { number };
+    if (0.0..=1.0).contains(&part) { Ok(part) } else { bail!("0% to 100% would do") }
+}
+
+fn state(text: &str) -> anyhow::Result<State> {
+    let words = State::ALL.iter().map(|state| state.as_str()).collect::<Vec<_>>().join(", ");
+    State::parse(text).with_context(|| format!("one of {words} would do"))
+}
+
+const HEADERS: &[&str] = &["NAME", "STATE", "LEFT", "USED", "DUE", "NOT AFTER", "SERIAL"];
+const DEFAULT_WITHIN: Duration = Duration::from_secs(30 * 86_400);
+const LIMIT: u32 = 100_000;
+const SHOWN: u32 = 20;

@@ -1,0 +1,110 @@
+//! The operator's program, `ca-ctl`. It works on the store, so it answers when the server is down.
+
+pub mod ceremony;
+mod certificates;
+mod orders;
+mod output;
+mod resolve;
+mod span;
+mod table;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use store::{OpenError, Store};
+
+use self::output::Output;
+use crate::clock::Clock;
+use crate::config::Config;
+
+/// Operate an acme-ca: the offline ceremony, what was issued, what needs attention, and why.
+#[derive(Parser)]
+#[command(name = "ca-ctl", version)]
+pub struct Cli {
+    /// The server's configuration
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "ACME_CA_CONFIG",
+        default_value = "/etc/acme-ca/acme-ca.toml"
+    )]
+    config: PathBuf,
+    /// One JSON object instead of a table
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    #[command(flatten)]
+    Ceremony(ceremony::Ceremony),
+    /// Everything issued, newest first
+    List(certificates::List),
+    /// Certificates without a successor that need attention, the most urgent first
+    ListExpiring(certificates::ListExpiring),
+    /// One name or serial in full, with its failed orders
+    Show(certificates::Show),
+    /// What clients asked for, and why it failed
+    Orders(orders::Orders),
+    /// Look a name up as the validator does
+    Resolve(resolve::Resolve),
+}
+
+/// Exit statuses, after sysexits.h.
+pub mod exit {
+    /// Something failed.
+    pub const FAILED: u8 = 1;
+    /// The command line is wrong.
+    pub const USAGE: u8 = 64;
+    /// The store cannot be reached.
+    pub const UNAVAILABLE: u8 = 69;
+    /// The permission is missing.
+    pub const NO_PERMISSION: u8 = 77;
+}
+
+impl Cli {
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    /// A sentence for standard error; [`status`] tells the exit status that goes with it.
+    pub async fn run(self, clock: &Clock, out: &mut dyn Write) -> anyhow::Result<()> {
+        let output = Output { out, json: self.json, now: clock.now() };
+        let verb = match self.verb {
+            Verb::Ceremony(ceremony) => {
+                let mut console = ceremony::Console { out: output.out, err: &mut std::io::stderr() };
+                return ceremony.run(output.now, &mut console);
+            }
+            verb => verb,
+        };
+        let config = Config::load(&self.config)?;
+        if let Verb::Resolve(resolve) = verb {
+            return resolve.run(&config, output).await;
+        }
+        let store = Store::open_existing(&config.store).await?;
+        let done = match verb {
+            Verb::List(list) => list.run(&store, config.renewal, output).await,
+            Verb::ListExpiring(list) => list.run(&store, config.renewal, output).await,
+            Verb::Show(show) => show.run(&store, config.renewal, output).await,
+            Verb::Orders(orders) => orders.run(&store, output).await,
+            Verb::Ceremony(_) | Verb::Resolve(_) => Ok(()),
+        };
+        store.close().await;
+        done
+    }
+}
+
+/// The exit status for an error.
+pub fn status(error: &anyhow::Error) -> u8 {
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    if io.is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied) {
+        return exit::NO_PERMISSION;
+    }
+    if error.chain().any(|cause| cause.is::<OpenError>() || cause.is::<store::Error>()) {
+        return exit::UNAVAILABLE;
+    }
+    exit::FAILED
+}

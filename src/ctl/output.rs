@@ -1,0 +1,57 @@
+//! Data on standard output, as a table or as one JSON object whose form only ever grows.
+
+use std::io::Write;
+
+use acme::time::Timestamp;
+use serde::Serialize;
+
+use super::table::{Table, terminal_width};
+
+/// The envelope of `--json`.
+#[derive(Serialize)]
+struct Envelope<'a, T> {
+    schema: String,
+    generated_at: Timestamp,
+    items: &'a [T],
+}
+
+/// Where output goes, and in which form.
+pub(super) struct Output<'a> {
+    pub(super) out: &'a mut dyn Write,
+    pub(super) json: bool,
+    pub(super) now: Timestamp,
+}
+
+impl Output<'_> {
+    /// Writes items under the schema of `verb`, or as the table that `row` makes of them.
+    pub(super) fn items<T: Serialize>(
+        &mut self,
+        verb: &str,
+        items: &[T],
+        headers: &[&'static str],
+        row: impl Fn(&T) -> Vec<String>,
+    ) -> anyhow::Result<()> {
+        if self.json {
+            return self.envelope(verb, items);
+        }
+        let mut table = Table::new(headers);
+        for item in items {
+            table.row(row(item));
+        }
+        Ok(table.write(self.out, terminal_width())?)
+    }
+
+    /// Writes items as JSON.
+    pub(super) fn envelope<T: Serialize>(&mut self, verb: &str, items: &[T]) -> anyhow::Result<()> {
+        let envelope = Envelope { schema: format!("ca-ctl/{verb}/1"), generated_at: self.now, items };
+        serde_json::to_writer(&mut *self.out, &envelope)?;
+        Ok(writeln!(self.out)?)
+    }
+
+    /// Writes one line for people.
+    pub(super) fn line(&mut self, text: &str) -> anyhow::Result<()> {
+        Ok(writeln!(self.out, "{}", acme::problem::plain(text, LINE))?)
+    }
+}
+
+const LINE: usize = 2_000;

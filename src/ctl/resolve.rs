@@ -1,0 +1,102 @@
+//! `resolve NAME`: a look-up as the validator does it, with the same pins, servers and address policy.
+
+use std::net::IpAddr;
+
+use acme::failure::Lookup;
+use acme::identifier::{DnsName, Identifier};
+use acme::problem::plain;
+use anyhow::bail;
+use clap::Args;
+use serde::Serialize;
+
+use super::output::Output;
+use crate::config::Config;
+use crate::resolver::Resolver;
+use crate::validate::Targets;
+
+/// Look a name up as the validator does: pins, servers asked, answers, and what may be dialled
+#[derive(Args)]
+pub(super) struct Resolve {
+    /// The name
+    name: String,
+}
+
+#[derive(Serialize)]
+struct Item {
+    name: String,
+    /// The server that would be asked, `pin` when none is.
+    pinned: bool,
+    lookups: Vec<Lookup>,
+    addresses: Vec<AddressItem>,
+    /// Why there is no address, when there is none.
+    reason: Option<String>,
+    detail: Option<String>,
+}
+
+#[derive(Serialize)]
+struct AddressItem {
+    address: IpAddr,
+    allowed: bool,
+    why: Option<String>,
+}
+
+impl Resolve {
+    pub(super) async fn run(self, config: &Config, mut output: Output<'_>) -> anyhow::Result<()> {
+        let name = DnsName::parse(&self.name).map_err(|problem| anyhow::anyhow!(problem.detail))?;
+        if Identifier::Dns(name.clone()).is_wildcard() {
+            bail!("a wildcard has no address; look up {}", name.base());
+        }
+        let roots = crate::ca::read_root(&config.ca.root).ok();
+        let mut store = rustls::RootCertStore::empty();
+        store.add_parsable_certificates(roots.map(|root| root.der().to_vec().into()));
+        let resolver = Resolver::new(config.resolver.clone(), store)?;
+        let resolution = resolver.addresses(&name).await;
+        let targets = Targets::new(config.validation.allow_networks.clone());
+        let judged = |address: &IpAddr| {
+            let why = if resolution.pinned { None } else { targets.check(*address).err() };
+            AddressItem { address: *address, allowed: why.is_none(), why }
+        };
+        let (addresses, failure) = match &resolution.outcome {
+            Ok(addresses) => (addresses.iter().map(judged).collect(), None),
+            Err(failure) => (Vec::new(), Some(failure)),
+        };
+        let item = Item {
+            name: name.as_str().to_owned(),
+            pinned: resolution.pinned,
+            lookups: resolution.lookups.clone(),
+            addresses,
+            reason: failure.map(|(reason, _)| reason.as_str().to_owned()),
+            detail: failure.map(|(_, detail)| detail.clone()),
+        };
+        if output.json {
+            output.envelope("resolve", std::slice::from_ref(&item))?;
+        } else {
+            tell(&item, &mut output)?;
+        }
+        match (&item.detail, item.addresses.iter().any(|address| address.allowed)) {
+            (None, true) => Ok(()),
+            (Some(detail), _) => bail!("{name} has no address: {}", plain(detail, 300)),
+            (None, false) => {
+                bail!("none of the addresses of {name} may be dialled; validation.allow_networks decides")
+            }
+        }
+    }
+}
+
+fn tell(item: &Item, output: &mut Output<'_>) -> anyhow::Result<()> {
+    for lookup in &item.lookups {
+        let addresses = lookup.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        output.line(&format!(
+            "{} {:<4} {} -> {} {addresses} ({} ms)",
+            lookup.name, lookup.record, lookup.server, lookup.answer, lookup.millis
+        ))?;
+    }
+    for address in &item.addresses {
+        let word = address
+            .why
+            .as_deref()
+            .map_or("may be dialled".to_owned(), |why| format!("may not be dialled: {why}"));
+        output.line(&format!("{} {word}", address.address))?;
+    }
+    Ok(())
+}

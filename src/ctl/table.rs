@@ -1,0 +1,121 @@
+//! Tables for people: a header, the first column the thing itself, everything within the terminal's width. Foreign text
+//! is made harmless before it is shown.
+
+use std::io::{self, Write};
+
+use acme::problem::plain;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+/// A table to be filled row by row.
+pub(super) struct Table {
+    headers: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(super) fn new(headers: &[&'static str]) -> Self {
+        Self { headers: headers.to_vec(), rows: Vec::new() }
+    }
+
+    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.rows.push(cells.into_iter().map(|cell| plain(&cell, CELL)).collect());
+    }
+
+    /// Writes the table within `width` columns; `None` is a pipe, where nothing is cut.
+    pub(super) fn write(&self, out: &mut dyn Write, width: Option<usize>) -> io::Result<()> {
+        let mut widths: Vec<usize> = self.headers.iter().map(|h| h.width()).collect();
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.width());
+            }
+        }
+        if let Some(width) = width {
+            shrink(&mut widths, width);
+        }
+        let headers: Vec<String> = self.headers.iter().map(ToString::to_string).collect();
+        for row in std::iter::once(&headers).chain(&self.rows) {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(&widths) {
+                let cell = cut(cell, *width);
+                line.push_str(&cell);
+                line.extend(std::iter::repeat_n(' ', width - cell.width() + GAP));
+            }
+            writeln!(out, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// How wide the output is: `COLUMNS`, else the terminal that it goes to, else no bound.
+pub(super) fn terminal_width() -> Option<usize> {
+    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    columns.or_else(|| terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)))
+}
+
+/// Takes from the widest column until everything fits, or nothing can be taken any more.
+fn shrink(widths: &mut [usize], limit: usize) {
+    let gaps = GAP * widths.len().saturating_sub(1);
+    while widths.iter().sum::<usize>() + gaps > limit {
+        match widths.iter_mut().max() {
+            Some(widest) if *widest > LEAST => *widest -= 1,
+            _ => return,
+        }
+    }
+}
+
+fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut out = String::new();
+    let mut used = 1;
+    for c in text.chars() {
+        used += c.width().unwrap_or(0);
+        if used > width {
+            break;
+        }
+        out.push(c);
+    }
+    out.push('…');
+    out
+}
+
+const GAP: usize = 2;
+/// No column is cut below this.
+const LEAST: usize = 8;
+const CELL: usize = 400;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(width: Option<usize>) -> String {
+        let mut table = Table::new(&["NAME", "STATE", "WHY"]);
+        table.row(["vault.lan".into(), "expired".into(), "10.0.0.53 answered SERVFAIL for vault.lan".into()]);
+        table.row(["git.lan".into(), "fresh".into(), "-".into()]);
+        let mut out = Vec::new();
+        table.write(&mut out, width).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_pipe_gets_everything() {
+        assert!(text(None).contains("10.0.0.53 answered SERVFAIL for vault.lan\n"));
+    }
+
+    #[test]
+    fn a_terminal_gets_what_fits_and_the_names_stay_whole() {
+        let text = text(Some(40));
+        assert!(text.lines().all(|line| line.width() <= 40), "{text}");
+        assert!(text.contains("vault.lan  expired  10.0.0.53 answered SE…"), "{text}");
+    }
+
+    #[test]
+    fn foreign_text_cannot_move_the_cursor() {
+        let mut table = Table::new(&["NAME"]);
+        table.row(["a\u{1b}[2Jb\nc".into()]);
+        let mut out = Vec::new();
+        table.write(&mut out, None).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "NAME\na [2Jb c\n");
+    }
+}

@@ -1,0 +1,337 @@
+//! From a ready order to a kept certificate, and what becomes of it when the program is killed half-way.
+//!
+//! | step | what a crash after it leaves |
+//! |---|---|
+//! | 1 the serial is minted, the draft rehearsed and linted | nothing |
+//! | 2 the intent is kept: serial, to-be-signed bytes, order `processing` | an intent that may or may not have been signed |
+//! | 3 the CA's key signs | the same: the signature is in memory alone |
+//! | 4 the certificate is kept, the order turns `valid` | everything |
+//!
+//! [`recover`] gives up an intent of step 2 or 3 under its serial, which is never used again, and issues the order anew
+//! under another. So no order has two certificates, and no certificate exists that the store does not know.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use acme::csr::CertificateRequest;
+use acme::id::{AccountId, OrderId, Serial};
+use acme::identifier::{Identifier, name_set};
+use acme::problem::Problem;
+use acme::time::Timestamp;
+use store::Store;
+use store::audit::AuditEvent;
+use store::certificate::{Certificate, CertificateStatus, Purpose};
+use store::issuance::{Abandon, Intend, Issued as KeepIssued};
+use store::order::Order;
+
+use crate::audit;
+use crate::ca::{Ca, Issuer, Template};
+
+/// What is to be issued for an order.
+pub struct Plan {
+    /// The order, which is ready.
+    pub order: OrderId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// Its names, canonical.
+    pub names: Vec<Identifier>,
+    /// When the certificate begins and ends, where the client asked.
+    pub validity: Validity,
+    /// How long it is good for, where the client did not.
+    pub lifetime: Duration,
+    /// The request, which was checked against the names.
+    pub csr: CertificateRequest,
+}
+
+/// The dates that a client asked for, RFC 8555 7.1.3.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Validity {
+    /// `notBefore`.
+    pub not_before: Option<Timestamp>,
+    /// `notAfter`.
+    pub not_after: Option<Timestamp>,
+}
+
+/// A certificate that was issued and kept.
+#[derive(Debug)]
+pub struct Issued {
+    /// Its serial.
+    pub serial: Serial,
+    /// The certificate, DER.
+    pub der: Vec<u8>,
+    /// Its end.
+    pub not_after: Timestamp,
+}
+
+impl Validity {
+    /// Judges what a client asked for. It is kept and issued exactly, or refused.
+    ///
+    /// # Errors
+    /// `malformed`, with the dates that would do.
+    pub fn asked(
+        not_before: Option<Timestamp>,
+        not_after: Option<Timestamp>,
+        lifetime: Duration,
+        now: Timestamp,
+    ) -> Result<Self, Problem> {
+        let begin = not_before.unwrap_or(now);
+        if begin < now.minus(BACKDATE) || begin > now.plus(AHEAD) {
+            let (from, to) = (now.minus(BACKDATE), now.plus(AHEAD));
+            return Err(Problem::malformed(format!(
+                "notBefore {begin} is out of bounds; {from} to {to} would do"
+            )));
+        }
+        let latest = begin.plus(lifetime);
+        if let Some(end) = not_after
+            && (end <= begin || end <= now || end > latest)
+        {
+            return Err(Problem::malformed(format!(
+                "notAfter {end} is out of bounds; up to {latest} would do"
+            )));
+        }
+        Ok(Self { not_before, not_after })
+    }
+
+    /// The dates of a certificate: those that were asked for, else `lifetime` from now, a little backdated for clocks
+    /// that lag, and never beyond the issuer's.
+    fn dates(self, lifetime: Duration, issuer: &Issuer, now: Timestamp) -> (Timestamp, Timestamp) {
+        let begin = self.not_before.unwrap_or_else(|| now.minus(BACKDATE.min(lifetime / 50)));
+        let begin = begin.max(issuer.not_before());
+        // RFC 5280 4.1.2.5: the last second counts, so 90 days end one second early.
+        let end =
+            self.not_after.unwrap_or_else(|| begin.plus(lifetime.saturating_sub(Duration::from_secs(1))));
+        (begin, end.min(issuer.not_after()))
+    }
+}
+
+/// Issues for an order. Answers after the certificate is kept.
+///
+/// # Errors
+/// No issuer whose time it is; a draft that breaks a rule; a signature that could not be made; the store. The order
+/// stays ready when nothing was intended, and is taken up again by [`recover`] when something was.
+pub async fn issue(
+    plan: &Plan,
+    ca: &Ca,
+    ca_issuers: Option<&str>,
+    store: &Store,
+    now: Timestamp,
+) -> anyhow::Result<Issued> {
+    let request = Request {
+        order: Some(&plan.order),
+        account: Some(&plan.account),
+        names: &plan.names,
+        common_name: plan.csr.common_name(),
+        public_key: plan.csr.public_key_der(),
+        spki: plan.csr.spki_sha256(),
+        csr: Some(plan.csr.der()),
+        validity: plan.validity,
+        lifetime: plan.lifetime,
+    };
+    let issued = request.issue(ca, ca_issuers, store, now).await?;
+    tracing::info!(
+        order = %plan.order,
+        account = %plan.account,
+        serial = %issued.serial,
+        names = name_set(&plan.names),
+        until = %issued.not_after,
+        "certificate issued"
+    );
+    Ok(issued)
+}
+
+/// Issues the server's own certificate: no order, and no need of its own services.
+///
+/// # Errors
+/// As [`issue`]; also when the issuer's name constraints do not permit the host.
+pub async fn issue_own(
+    host: &Identifier,
+    public_key: &[u8],
+    lifetime: Duration,
+    ca: &Ca,
+    store: &Store,
+    now: Timestamp,
+) -> anyhow::Result<Issued> {
+    ca.active(now)?.permits(host).map_err(|why| anyhow::anyhow!("the server's own certificate: {why}"))?;
+    let names = std::slice::from_ref(host);
+    let request = Request {
+        order: None,
+        account: None,
+        names,
+        common_name: None,
+        public_key,
+        spki: acme::jwk::sha256(public_key),
+        csr: None,
+        validity: Validity::default(),
+        lifetime,
+    };
+    let issued = request.issue(ca, None, store, now).await?;
+    tracing::info!(serial = %issued.serial, names = %host, until = %issued.not_after, "own certificate issued");
+    Ok(issued)
+}
+
+/// Takes up an order that was left `processing`: its intents are given up, and it is issued anew.
+///
+/// # Errors
+/// As [`issue`]. The order stays `processing` and is taken up again later.
+pub async fn recover(
+    order: &Order,
+    intents: &[Serial],
+    lifetime: Duration,
+    ca: &Ca,
+    ca_issuers: Option<&str>,
+    store: &Store,
+    now: Timestamp,
+) -> anyhow::Result<Issued> {
+    for serial in intents {
+        abandon(serial, Some(&order.id), store, now).await?;
+    }
+    let names = order.identifiers.iter().map(Identifier::parse).collect::<Result<Vec<_>, _>>()?;
+    let csr = order.csr.as_deref().context("an order that is processing has kept its CSR")?;
+    let plan = Plan {
+        order: order.id.clone(),
+        account: order.account.clone(),
+        names,
+        validity: Validity { not_before: order.not_before, not_after: order.not_after },
+        lifetime,
+        csr: CertificateRequest::parse(csr)?,
+    };
+    issue(&plan, ca, ca_issuers, store, now).await
+}
+
+/// Gives up an intent: its serial was never handed out and never will be.
+///
+/// # Errors
+/// The store's.
+pub async fn abandon(
+    serial: &Serial,
+    order: Option<&OrderId>,
+    store: &Store,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let audit = AuditEvent {
+        order: order.cloned(),
+        serial: Some(serial.clone()),
+        ..audit("certificate-abandoned", now)
+    };
+    store.write(Abandon { serial: serial.clone(), audit }).await?;
+    tracing::warn!(%serial, "an intent that a stop left behind was given up");
+    Ok(())
+}
+
+/// What an order's certificate and the server's own have in common.
+struct Request<'a> {
+    order: Option<&'a OrderId>,
+    account: Option<&'a AccountId>,
+    names: &'a [Identifier],
+    common_name: Option<&'a Identifier>,
+    public_key: &'a [u8],
+    spki: [u8; 32],
+    csr: Option<&'a [u8]>,
+    validity: Validity,
+    lifetime: Duration,
+}
+
+impl Request<'_> {
+    async fn issue(
+        &self,
+        ca: &Ca,
+        ca_issuers: Option<&str>,
+        store: &Store,
+        now: Timestamp,
+    ) -> anyhow::Result<Issued> {
+        let issuer = ca.active(now)?;
+        let (not_before, not_after) = self.validity.dates(self.lifetime, issuer, now);
+        let serial = Serial::mint(crate::random());
+        let common_name = self.common_name.map(ToString::to_string);
+        let ca_issuers_url = ca_issuers.map(|base| format!("{base}/issuer/{}.der", issuer.id()));
+        let draft = issuer.draft(&Template {
+            serial: &serial,
+            names: self.names,
+            common_name: common_name.as_deref(),
+            public_key: self.public_key,
+            not_before,
+            not_after,
+            client_auth: false,
+            ca_issuers_url: ca_issuers_url.as_deref(),
+            crl_url: None,
+        })?;
+
+        let row = |word: &str| AuditEvent {
+            account: self.account.cloned(),
+            order: self.order.cloned(),
+            serial: Some(serial.clone()),
+            ..audit(word, now)
+        };
+        let names = name_set(self.names);
+        store
+            .write(Intend {
+                csr: self.csr.map(<[u8]>::to_vec),
+                certificate: Certificate {
+                    serial: serial.clone(),
+                    order: self.order.cloned(),
+                    account: self.account.cloned(),
+                    purpose: if self.order.is_some() { Purpose::Acme } else { Purpose::Server },
+                    names: names.clone(),
+                    issuer: issuer.id().to_owned(),
+                    spki: self.spki,
+                    status: CertificateStatus::Intended,
+                    tbs: Some(draft.tbs().to_vec()),
+                    der: None,
+                    not_before,
+                    not_after,
+                    created_at: now,
+                    issued_at: None,
+                    superseded_by: None,
+                },
+                audit: row("certificate-intended"),
+            })
+            .await?;
+
+        let der = draft.sign().context("signing")?;
+
+        let kept = KeepIssued {
+            serial: serial.clone(),
+            der: der.clone(),
+            order: self.order.cloned(),
+            names,
+            not_after,
+            now,
+            audit: row("certificate-issued"),
+        };
+        store.write(kept).await?;
+        Ok(Issued { serial, der, not_after })
+    }
+}
+
+/// How far a certificate begins before now, for clocks that lag; less when it does not live long.
+const BACKDATE: Duration = Duration::from_secs(3_600);
+/// How far ahead a client may ask for.
+const AHEAD: Duration = Duration::from_secs(30 * 86_400);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::EPOCH;
+    const DAYS_90: Duration = Duration::from_secs(90 * 86_400);
+
+    fn asked(before: Option<i64>, after: Option<i64>) -> Result<Validity, Problem> {
+        Validity::asked(before.map(Timestamp::from_unix), after.map(Timestamp::from_unix), DAYS_90, NOW)
+    }
+
+    #[test]
+    fn dates_are_kept_exactly_or_refused() {
+        assert_eq!(asked(None, None).unwrap(), Validity::default());
+        assert_eq!(asked(None, Some(86_400)).unwrap().not_after, Some(Timestamp::from_unix(86_400)));
+        for (before, after) in [
+            (Some(-7_200), None),
+            (Some(31 * 86_400), None),
+            (None, Some(0)),
+            (None, Some(91 * 86_400)),
+            (Some(86_400), Some(86_400)),
+        ] {
+            assert!(asked(before, after).is_err(), "{before:?} {after:?}");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Which names may be asked for, and under which profile. Pure: rules and names in, a verdict out.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use acme::identifier::{DnsName, Identifier, is_within};
+use acme::problem::{Kind, Problem, Subproblem, plain};
+use ipnet::IpNet;
+
+/// One entry of `policy.allow` or `policy.deny`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// `*`: every DNS name.
+    EveryName,
+    /// `mgmt.lan`: this name.
+    Name(DnsName),
+    /// `*.mgmt.lan`: every name below, at any depth, and its wildcards.
+    Below(String),
+    /// `192.168.1.0/24` or one address.
+    Network(IpNet),
+}
+
+/// What a certificate of a profile is like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// How long it is good for.
+    pub lifetime: Duration,
+}
+
+/// The rules as configured.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What may be asked for; `None` leaves it to the issuer's name constraints.
+    pub allow: Option<Vec<Rule>>,
+    /// What may not; it wins over `allow`.
+    pub deny: Vec<Rule>,
+    /// By name; one of them is `default`.
+    pub profiles: BTreeMap<String, Profile>,
+}
+
+/// The profile of orders that name none.
+pub const DEFAULT_PROFILE: &str = "default";
+
+impl Rule {
+    /// Reads a rule.
+    ///
+    /// # Errors
+    /// A sentence that says what is accepted.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text == "*" {
+            return Ok(Self::EveryName);
+        }
+        if let Ok(network) = text.parse::<IpNet>() {
+            return Ok(Self::Network(network.trunc()));
+        }
+        if let Ok(address) = text.parse::<std::net::IpAddr>() {
+            return Ok(Self::Network(address.into()));
+        }
+        let (below, name) = match text.strip_prefix("*.") {
+            Some(name) => (true, name),
+            None => (false, text),
+        };
+        let name = DnsName::parse(name).map_err(|problem| {
+            format!("{}; accepted are a name, *.suffix, *, an address and a network", problem.detail)
+        })?;
+        Ok(if below { Self::Below(name.as_str().to_owned()) } else { Self::Name(name) })
+    }
+
+    fn covers(&self, identifier: &Identifier) -> bool {
+        match (self, identifier) {
+            (Self::EveryName, Identifier::Dns(_)) => true,
+            (Self::Name(rule), Identifier::Dns(name)) => rule == name,
+            // `*.mgmt.lan` the wildcard is below mgmt.lan as much as `a.mgmt.lan` is.
+            (Self::Below(suffix), Identifier::Dns(name)) => {
+                is_within(name.base(), suffix) && (name.is_wildcard() || name.as_str() != suffix)
+            }
+            (Self::Network(network), Identifier::Ip(address)) => network.contains(address),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EveryName => f.write_str("*"),
+            Self::Name(name) => name.fmt(f),
+            Self::Below(suffix) => write!(f, "*.{suffix}"),
+            Self::Network(network) => network.fmt(f),
+        }
+    }
+}
+
+impl Settings {
+    /// Why `identifier` may not have a certificate, if so.
+    ///
+    /// # Errors
+    /// A sentence that names the rule, or what would be allowed.
+    pub fn judge(&self, identifier: &Identifier) -> Result<(), String> {
+        if let Some(rule) = self.deny.iter().find(|rule| rule.covers(identifier)) {
+            return Err(format!("{identifier} is forbidden by policy.deny ({rule})"));
+        }
+        match &self.allow {
+            Some(allow) if !allow.iter().any(|rule| rule.covers(identifier)) => {
+                Err(format!("{identifier} is not in policy.allow ({})", list(allow)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The profile that an order asks for, with its name.
+    ///
+    /// # Errors
+    /// `invalidProfile`, with the names of those that are offered.
+    pub fn profile(&self, wanted: Option<&str>) -> Result<(&str, &Profile), Problem> {
+        let wanted = wanted.unwrap_or(DEFAULT_PROFILE);
+        self.profiles.get_key_value(wanted).map(|(name, profile)| (name.as_str(), profile)).ok_or_else(|| {
+            let offered = self.profiles.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let detail = format!("profile {} is not offered; offered are {offered}", plain(wanted, 64));
+            Problem::new(Kind::InvalidProfile, detail)
+        })
+    }
+}
+
+/// Judges all identifiers of an order by every `judge`; each refusal becomes a subproblem.
+///
+/// # Errors
+/// `rejectedIdentifier` with one subproblem for each identifier that is refused.
+pub fn judge_all(
+    identifiers: &[Identifier],
+    judge: impl Fn(&Identifier) -> Result<(), String>,
+) -> Result<(), Problem> {
+    let refused: Vec<Subproblem> = identifiers
+        .iter()
+        .filter_map(|identifier| {
+            let detail = judge(identifier).err()?;
+            Some(Subproblem {
+                kind: Kind::RejectedIdentifier,
+                detail: plain(&detail, 300),
+                identifier: identifier.clone(),
+            })
+        })
+        .collect();
+    if refused.is_empty() { Ok(()) } else { Err(Problem::of_identifiers(refused)) }
+}
+
+fn list(rules: &[Rule]) -> String {
+    const SHOWN: usize = 8;
+    let mut text = rules.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if rules.len() > SHOWN {
+        text.push_str(", …");
+    }
+    if text.is_empty() { "which is empty".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(allow: Option<&[&str]>, deny: &[&str]) -> Settings {
+        let rules = |texts: &[&str]| texts.iter().map(|t| Rule::parse(t).unwrap()).collect::<Vec<_>>();
+        Settings { allow: allow.map(rules), deny: rules(deny), profiles: BTreeMap::new() }
+    }
+
+    fn allows(settings: &Settings, name: &str) -> bool {
+        let identifier = Identifier::dns(name).or_else(|_| Identifier::ip(name)).unwrap();
+        settings.judge(&identifier).is_ok()
+    }
+
+    #[test]
+    fn a_suffix_covers_every_depth_below_it_but_not_itself() {
+        let policy = settings(Some(&["*.mgmt.lan"]), &[]);
+        assert!(
+            allows(&policy, "a.mgmt.lan") && allows(&policy, "a.b.mgmt.lan") && allows(&policy, "*.mgmt.lan")
+        );
+        assert!(
+            !allows(&policy, "mgmt.lan") && !allows(&policy, "xmgmt.lan") && !allows(&policy, "10.0.0.1")
+        );
+    }
+
+    #[test]
+    fn a_name_covers_itself_alone() {
+        let policy = settings(Some(&["mgmt.lan"]), &[]);
+        assert!(allows(&policy, "mgmt.lan") && allows(&policy, "MGMT.lan"));
+        assert!(!allows(&policy, "a.mgmt.lan") && !allows(&policy, "*.mgmt.lan"));
+    }
+
+    #[test]
+    fn deny_wins() {
+        let policy = settings(Some(&["*", "10.0.0.0/8"]), &["*.secret.lan", "10.1.0.0/16"]);
+        assert!(allows(&policy, "a.lan") && allows(&policy, "10.2.0.1"));
+        assert!(!allows(&policy, "x.secret.lan") && !allows(&policy, "10.1.2.3"));
+    }
+
+    #[test]
+    fn a_star_is_every_name_and_no_address() {
+        let policy = settings(Some(&["*"]), &[]);
+        assert!(allows(&policy, "anything.example") && !allows(&policy, "192.168.1.1"));
+    }
+
+    #[test]
+    fn without_a_list_the_name_constraints_decide_alone() {
+        assert!(allows(&settings(None, &[]), "a.lan") && allows(&settings(None, &[]), "fd00::1"));
+        assert!(!allows(&settings(Some(&[]), &[]), "a.lan"));
+    }
+
+    #[test]
+    fn each_refused_name_is_a_subproblem() {
+        let policy = settings(Some(&["a.lan"]), &[]);
+        let names = ["a.lan", "b.lan", "c.lan"].map(|n| Identifier::dns(n).unwrap());
+        let problem = judge_all(&names, |i| policy.judge(i)).unwrap_err();
+        assert_eq!(problem.kind, Kind::RejectedIdentifier);
+        assert_eq!(problem.subproblems.len(), 2);
+        assert!(problem.subproblems[0].detail.contains("policy.allow (a.lan)"));
+    }
+
+    #[test]
+    fn a_rule_that_is_none_says_what_would_be() {
+        let error = Rule::parse("a..b").unwrap_err();
+        assert!(error.contains("accepted are"), "{error}");
+    }
+}

@@ -1,0 +1,173 @@
+//! Time and queue in: what the server does without being asked at that moment. Validations that clients began, work
+//! that a stop left behind, the server's own certificate, and tidying up.
+//!
+//! The rows are the queue: an authorization whose challenge was answered and an order that is `processing` are the
+//! durable lists of work. The channel from `web` only saves looking at them.
+
+mod own;
+mod recovery;
+mod validation;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use acme::id::{AccountId, AuthorizationId};
+use store::prune::Prune;
+
+pub use self::own::{issue as issue_own_certificate, renew as renew_own_certificate};
+pub use self::recovery::settle as settle_what_a_stop_left;
+
+use self::validation::Job;
+use crate::app::{App, Kept, ValidationRequest};
+
+/// Runs until `stop` says so, then lets what is under way come to a kept state.
+pub async fn run(
+    app: Arc<App>,
+    mut requests: mpsc::Receiver<ValidationRequest>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut validations = Validations::new(Arc::clone(&app));
+    let mut often = every(LOOK_AGAIN);
+    let mut seldom = every(TIDY);
+    loop {
+        tokio::select! {
+            () = crate::stopped(&mut stop) => break,
+            Some(request) = requests.recv() => validations.begin(request),
+            Some(ended) = validations.jobs.join_next() => validations.end(ended),
+            _ = often.tick() => {
+                validations.resume().await;
+                recovery::resume(&app).await;
+                own::renew(&app).await;
+            }
+            _ = seldom.tick() => tidy(&app).await,
+        }
+    }
+    validations.stop().await;
+}
+
+/// The validations under way. One task owns them, so nothing here needs a lock, and no challenge is validated twice at
+/// the same time.
+struct Validations {
+    app: Arc<App>,
+    jobs: JoinSet<(AuthorizationId, AccountId)>,
+    running: HashSet<AuthorizationId>,
+    of_account: HashMap<AccountId, usize>,
+    slots: Arc<Semaphore>,
+}
+
+impl Validations {
+    fn new(app: Arc<App>) -> Self {
+        Self {
+            app,
+            jobs: JoinSet::new(),
+            running: HashSet::new(),
+            of_account: HashMap::new(),
+            slots: Arc::new(Semaphore::new(AT_ONCE)),
+        }
+    }
+
+    fn begin(&mut self, request: ValidationRequest) {
+        let account = &request.authorization.account;
+        let under_way = self.of_account.get(account).copied().unwrap_or(0);
+        if self.app.live().config.limits && under_way >= PER_ACCOUNT {
+            let _ = request.kept.send(Kept::TooMany);
+            return;
+        }
+        if self.running.contains(&request.authorization.id) {
+            // A second answer to the same challenge: the first one's verdict counts for both.
+            let _ = request.kept.send(Kept::Yes);
+            return;
+        }
+        self.spawn(Job {
+            authorization: request.authorization,
+            thumbprint: request.thumbprint,
+            challenge: request.challenge,
+            kept: Some(request.kept),
+        });
+    }
+
+    /// Takes up what was begun before a stop, or what a failing store interrupted.
+    async fn resume(&mut self) {
+        let waiting = match self.app.store.processing_authorizations(RESUME_LIMIT).await {
+            Ok(waiting) => waiting,
+            Err(error) => return tracing::error!(%error, "the store does not say which validations wait"),
+        };
+        for (authorization, account) in waiting {
+            let Some(challenge) = authorization.attempted else { continue };
+            if !self.running.contains(&authorization.id) {
+                tracing::info!(authorization = %authorization.id, name = %authorization.identifier, "validation resumed");
+                self.spawn(Job { authorization, thumbprint: account.thumbprint, challenge, kept: None });
+            }
+        }
+    }
+
+    fn spawn(&mut self, job: Job) {
+        let (id, account) = (job.authorization.id.clone(), job.authorization.account.clone());
+        self.running.insert(id.clone());
+        *self.of_account.entry(account.clone()).or_default() += 1;
+        let (app, slots) = (Arc::clone(&self.app), Arc::clone(&self.slots));
+        self.jobs.spawn(async move {
+            job.run(&app, &slots).await;
+            (id, account)
+        });
+    }
+
+    fn end(&mut self, ended: Result<(AuthorizationId, AccountId), tokio::task::JoinError>) {
+        match ended {
+            Ok((id, account)) => {
+                self.running.remove(&id);
+                if let Some(count) = self.of_account.get_mut(&account) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.of_account.remove(&account);
+                    }
+                }
+            }
+            Err(error) => tracing::error!(%error, "a validation ended in a way that it must not"),
+        }
+    }
+
+    /// Gives what is under way a moment; the rest is in its rows, and is resumed by the next start.
+    async fn stop(mut self) {
+        let _ = tokio::time::timeout(GRACE, async { while self.jobs.join_next().await.is_some() {} }).await;
+        self.jobs.shutdown().await;
+    }
+}
+
+/// Removes what nobody can ask for any more. Certificates and the audit trail stay.
+async fn tidy(app: &App) {
+    let now = app.clock.now();
+    loop {
+        match app.store.write(Prune { before: now.minus(KEEP), limit: PRUNE_BATCH }).await {
+            // In small bites, so that requests wait for one at most.
+            Ok(removed) if removed >= u64::from(PRUNE_BATCH) => {}
+            Ok(_) => return,
+            Err(error) => return tracing::error!(%error, "tidying up failed; it is tried again later"),
+        }
+    }
+}
+
+fn every(period: Duration) -> tokio::time::Interval {
+    let mut interval = interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+/// How often the durable lists are looked at.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// How often the store is tidied.
+const TIDY: Duration = Duration::from_secs(3_600);
+/// How long finished orders can be looked at after their time.
+const KEEP: Duration = Duration::from_secs(30 * 86_400);
+const PRUNE_BATCH: u32 = 500;
+/// How many validations dial at once; the others wait for a slot.
+const AT_ONCE: usize = 256;
+/// How many validations one account may have under way, when limits are enabled: an order of 100 names fits.
+const PER_ACCOUNT: usize = 128;
+const RESUME_LIMIT: u32 = 1_000;
+const GRACE: Duration = Duration::from_secs(5);

@@ -1,0 +1,217 @@
+//! One challenge from the client's answer to the verdict: attempts, patience, and what is kept of each.
+//!
+//! A validation that ends within a moment is kept by one commit, verdict and all. One that takes longer is first kept
+//! as begun, so that a stop loses nothing that a client was told; then the client is answered `processing`.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Semaphore, oneshot};
+
+use acme::challenge::{KeyAuthorization, Type};
+use acme::failure::{Evidence, Failure};
+use acme::time::Timestamp;
+use store::audit::AuditEvent;
+use store::authorization::{AcceptChallenge, Authorization, RecordAttempt, Validated, Verdict};
+
+use crate::app::{App, Kept};
+use crate::audit;
+
+/// A challenge to be validated.
+pub(super) struct Job {
+    pub(super) authorization: Authorization,
+    pub(super) thumbprint: String,
+    pub(super) challenge: Type,
+    /// Whoever waits for the answer to be kept.
+    pub(super) kept: Option<oneshot::Sender<Kept>>,
+}
+
+impl Job {
+    /// Runs to the verdict, or to an error of the store: then the row says that work is left, and it is resumed.
+    pub(super) async fn run(mut self, app: &App, slots: &Semaphore) {
+        let name = self.authorization.identifier.to_string();
+        if let Err(error) = self.attempts(app, slots).await {
+            let conflict = matches!(error, store::Error::Conflict { .. });
+            if conflict {
+                tracing::info!(name, "the authorization was settled by another hand");
+            } else {
+                tracing::error!(name, %error, "a verdict could not be kept; the validation is resumed later");
+            }
+        }
+    }
+
+    async fn attempts(&mut self, app: &App, slots: &Semaphore) -> Result<(), store::Error> {
+        let expected = self.authorization.token.key_authorization(&self.thumbprint);
+        let began_at = self.authorization.attempted_at.unwrap_or_else(|| app.clock.now());
+        let already = app.clock.now().seconds_since(began_at).max(0);
+        let already = Duration::from_secs(already.unsigned_abs());
+        let began = Instant::now();
+        let mut wait = FIRST_WAIT;
+        let mut last: Option<Failure> = None;
+        loop {
+            let mut reloaded = app.reloaded();
+            let patience = app.live().config.validation.patience;
+            let left = || patience.saturating_sub(already).saturating_sub(began.elapsed());
+            let _slot = slots.acquire().await;
+            let attempt = self.attempt(app, &expected, began_at, last.is_some().then(left)).await?;
+            drop(_slot);
+            let failure = match (attempt, last.take()) {
+                (Some(Ok(evidence)), _) => return self.valid(app, evidence, began_at).await,
+                (Some(Err(failure)), _) => failure,
+                // Patience ran out in the middle: the failure before it is the verdict.
+                (None, Some(failure)) => return self.invalid(app, failure, began_at).await,
+                (None, None) => continue,
+            };
+            app.metrics.validation_failed(&failure, app.clock.now());
+            let left = left();
+            if !failure.is_transient() || left.is_zero() {
+                return self.invalid(app, failure, began_at).await;
+            }
+            tracing::warn!(
+                name = failure.name,
+                phase = failure.phase.as_str(),
+                reason = failure.reason.as_str(),
+                again_in_seconds = wait.min(left).as_secs(),
+                "validation attempt failed: {failure}"
+            );
+            self.begun_with(app, failure.clone(), began_at).await?;
+            last = Some(failure);
+            tokio::select! {
+                () = tokio::time::sleep(wait.min(left)) => {}
+                // A pin was added, perhaps: try at once.
+                _ = reloaded.changed() => {}
+            }
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    /// One attempt. The first may take the time that it needs; a later one is cut off when patience ends (`None`).
+    async fn attempt(
+        &mut self,
+        app: &App,
+        expected: &KeyAuthorization,
+        began_at: Timestamp,
+        within: Option<Duration>,
+    ) -> Result<Option<Result<Evidence, Failure>>, store::Error> {
+        let live = app.live();
+        let identifier = self.authorization.identifier.clone();
+        let token = self.authorization.token.clone();
+        let attempt = live.validator.http01(&identifier, &token, expected);
+        tokio::pin!(attempt);
+        if self.kept.is_some() {
+            match tokio::time::timeout(HOLD, &mut attempt).await {
+                Ok(result) => return Ok(Some(result)),
+                Err(_) => {
+                    self.begun(app, began_at).await?;
+                }
+            }
+        }
+        Ok(match within {
+            Some(within) => tokio::time::timeout(within.max(LAST_CHANCE), attempt).await.ok(),
+            None => Some(attempt.await),
+        })
+    }
+
+    /// Keeps that the challenge was answered, once, and lets the client be told.
+    async fn begun(&mut self, app: &App, at: Timestamp) -> Result<(), store::Error> {
+        if self.authorization.attempted.is_none() {
+            let authorization = self.authorization.id.clone();
+            app.store.write(AcceptChallenge { authorization, challenge: self.challenge, now: at }).await?;
+            self.authorization.attempted = Some(self.challenge);
+        }
+        self.answer();
+        Ok(())
+    }
+
+    /// The same, with the failure that the client is shown while we go on trying.
+    async fn begun_with(
+        &mut self,
+        app: &App,
+        failure: Failure,
+        attempted_at: Timestamp,
+    ) -> Result<(), store::Error> {
+        let authorization = self.authorization.id.clone();
+        app.store
+            .write(RecordAttempt { authorization, challenge: self.challenge, attempted_at, failure })
+            .await?;
+        self.authorization.attempted = Some(self.challenge);
+        self.answer();
+        Ok(())
+    }
+
+    async fn valid(
+        &mut self,
+        app: &App,
+        evidence: Evidence,
+        began_at: Timestamp,
+    ) -> Result<(), store::Error> {
+        let now = app.clock.now();
+        let name = self.authorization.identifier.to_string();
+        let from = evidence.lookups.last().map(|l| l.server.clone()).unwrap_or_default();
+        let address = evidence.dials.last().map(|d| d.address.to_string()).unwrap_or_default();
+        let verdict = Verdict::Valid { evidence, validated_at: now, expires_at: now.plus(VALID_LIFETIME) };
+        self.settle(app, verdict, began_at, now).await?;
+        app.metrics.validated();
+        tracing::info!(name, challenge = %self.challenge, address, from, "validated");
+        self.answer();
+        Ok(())
+    }
+
+    async fn invalid(
+        &mut self,
+        app: &App,
+        failure: Failure,
+        began_at: Timestamp,
+    ) -> Result<(), store::Error> {
+        let now = app.clock.now();
+        tracing::warn!(
+            name = failure.name,
+            order = %self.authorization.order,
+            phase = failure.phase.as_str(),
+            reason = failure.reason.as_str(),
+            evidence = serde_json::to_string(&failure.evidence).unwrap_or_default(),
+            "validation failed: {failure}"
+        );
+        let problem = failure.to_problem();
+        self.settle(app, Verdict::Invalid { failure, problem }, began_at, now).await?;
+        self.answer();
+        Ok(())
+    }
+
+    async fn settle(
+        &self,
+        app: &App,
+        verdict: Verdict,
+        attempted_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), store::Error> {
+        let word = match &verdict {
+            Verdict::Valid { .. } => "authorization-valid",
+            Verdict::Invalid { .. } => "authorization-invalid",
+        };
+        let audit = AuditEvent {
+            account: Some(self.authorization.account.clone()),
+            order: Some(self.authorization.order.clone()),
+            ..audit(word, now)
+        };
+        let authorization = self.authorization.id.clone();
+        app.store
+            .write(Validated { authorization, challenge: self.challenge, verdict, attempted_at, audit })
+            .await
+    }
+
+    fn answer(&mut self) {
+        if let Some(kept) = self.kept.take() {
+            // Whoever asked may have hung up; the state is kept all the same.
+            let _ = kept.send(Kept::Yes);
+        }
+    }
+}
+
+/// How long a client's answer is held back for the verdict.
+const HOLD: Duration = Duration::from_millis(500);
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// What an attempt gets that begins just before patience ends.
+const LAST_CHANCE: Duration = Duration::from_millis(250);
+/// How long a valid authorization can be used to finalize.
+const VALID_LIFETIME: Duration = Duration::from_secs(24 * 3_600);

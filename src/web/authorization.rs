@@ -1,0 +1,186 @@
+//! Authorizations and their challenges: RFC 8555 7.5.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{Request, StatusCode};
+use axum::response::Response;
+use serde::Deserialize;
+use tokio::sync::oneshot;
+
+use acme::challenge::Type;
+use acme::failure::Failure;
+use acme::id::AuthorizationId;
+use acme::message::{self, UpdateAuthorization};
+use acme::order::{
+    AuthorizationStatus, ChallengeStatus, authorization_status, challenge_status, shown as as_shown,
+};
+use acme::problem::{Kind, Problem};
+use acme::time::Timestamp;
+use store::audit::AuditEvent;
+use store::authorization::{Authorization, DeactivateAuthorization};
+
+use super::error::Error;
+use super::order::POLL_AGAIN;
+use super::{jose, json};
+use crate::app::{App, Kept, ValidationRequest};
+use crate::audit;
+
+/// An authorization by POST-as-GET, or its end by its owner's will (RFC 8555 7.5.2).
+pub(super) async fn read_or_deactivate(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    request: Request<Body>,
+) -> Result<Response, Error> {
+    let signed = jose::by_account(&app, request).await?;
+    let mut authorization = own(&app, &signed, &id).await?;
+    let now = app.clock.now();
+    if !signed.is_post_as_get() {
+        let wanted: UpdateAuthorization = signed.payload()?;
+        if !wanted.deactivates() {
+            return Err(
+                Problem::malformed("an authorization can be read, or set to the status deactivated").into()
+            );
+        }
+        deactivate(&app, &mut authorization, now).await?;
+    }
+    Ok(respond(&app, &authorization, now))
+}
+
+/// Reading a challenge, or answering it: RFC 8555 7.5.1. A POST-as-GET never starts a validation.
+pub(super) async fn challenge(
+    State(app): State<Arc<App>>,
+    Path((id, word)): Path<(String, String)>,
+    request: Request<Body>,
+) -> Result<Response, Error> {
+    let signed = jose::by_account(&app, request).await?;
+    let mut authorization = own(&app, &signed, &id).await?;
+    let challenge = Type::parse(&word)
+        .filter(|challenge| authorization.challenges.contains(challenge))
+        .ok_or_else(|| Problem::not_found("that challenge"))?;
+    if !signed.is_post_as_get() {
+        let _: Answer = signed.payload()?;
+        let now = app.clock.now();
+        if authorization_status(authorization.status, authorization.expires_at, now)
+            == AuthorizationStatus::Pending
+            && authorization.attempted.is_none()
+        {
+            start(&app, &signed, authorization, challenge).await?;
+            authorization = own(&app, &signed, &id).await?;
+        }
+    }
+    let now = app.clock.now();
+    let body = shown_challenge(&app, &authorization, challenge, now).ok_or_else(|| {
+        let chosen = authorization.attempted.map_or("another", Type::as_str);
+        Problem::malformed(format!(
+            "the authorization is tried by {chosen}; {challenge} is not open any more"
+        ))
+    })?;
+    let processing = body.status == ChallengeStatus::Processing;
+    let response = json::respond(StatusCode::OK, &body);
+    let response = json::link(response, &app.urls.authorization(&authorization.id), "up");
+    Ok(if processing { json::retry_after(response, POLL_AGAIN) } else { response })
+}
+
+/// Hands the challenge to `tasks`, and waits until the answer is kept: mostly the verdict itself, else, after a short
+/// bounded time, that there will be one.
+async fn start(
+    app: &App,
+    signed: &jose::Authenticated,
+    authorization: Authorization,
+    challenge: Type,
+) -> Result<(), Error> {
+    let (kept, answered) = oneshot::channel();
+    let thumbprint = signed.known.account.thumbprint.clone();
+    let request = ValidationRequest { authorization, thumbprint, challenge, kept };
+    let later = |what: &str| {
+        let detail = format!("too many validations {what} already; come back a little later");
+        Error::later(Problem::new(Kind::RateLimited, detail), 10)
+    };
+    app.validations.try_send(request).map_err(|_| later("wait"))?;
+    match answered.await {
+        Ok(Kept::Yes) => Ok(()),
+        Ok(Kept::TooMany) => Err(later("of this account are under way")),
+        Err(_) => Err(anyhow::anyhow!("the answer to a challenge could not be kept").into()),
+    }
+}
+
+/// Gives an authorization up, unless it has ended already: then there is nothing to give up.
+async fn deactivate(app: &App, authorization: &mut Authorization, now: Timestamp) -> Result<(), Error> {
+    if !matches!(authorization.status, AuthorizationStatus::Pending | AuthorizationStatus::Valid) {
+        return Ok(());
+    }
+    let change = DeactivateAuthorization {
+        authorization: authorization.id.clone(),
+        problem: Problem::unauthorized(format!(
+            "the authorization for {} was deactivated",
+            authorization.identifier
+        )),
+        audit: AuditEvent {
+            account: Some(authorization.account.clone()),
+            order: Some(authorization.order.clone()),
+            ..audit("authorization-deactivated", now)
+        },
+    };
+    app.store.write(change).await?;
+    authorization.status = AuthorizationStatus::Deactivated;
+    Ok(())
+}
+
+async fn own(app: &App, signed: &jose::Authenticated, id: &str) -> Result<Authorization, Error> {
+    let missing = || Problem::not_found("that authorization");
+    let id = AuthorizationId::parse(id).ok_or_else(missing)?;
+    let authorization = app.store.authorization(&id).await?.ok_or_else(missing)?;
+    if authorization.account != signed.known.account.id {
+        return Err(Problem::unauthorized("that authorization belongs to another account").into());
+    }
+    Ok(authorization)
+}
+
+fn respond(app: &App, authorization: &Authorization, now: Timestamp) -> Response {
+    let status = authorization_status(authorization.status, authorization.expires_at, now);
+    let body = message::Authorization {
+        identifier: authorization.identifier.to_wire(),
+        status: as_shown(status),
+        expires: authorization.expires_at,
+        challenges: authorization
+            .challenges
+            .iter()
+            .filter_map(|challenge| shown_challenge(app, authorization, *challenge, now))
+            .collect(),
+        wildcard: authorization.wildcard,
+    };
+    let response = json::respond(StatusCode::OK, &body);
+    let waits = status == AuthorizationStatus::Pending && authorization.attempted.is_some();
+    if waits { json::retry_after(response, POLL_AGAIN) } else { response }
+}
+
+fn shown_challenge(
+    app: &App,
+    authorization: &Authorization,
+    challenge: Type,
+    now: Timestamp,
+) -> Option<message::Challenge> {
+    let status = authorization_status(authorization.status, authorization.expires_at, now);
+    let status = challenge_status(challenge, authorization.attempted, status)?;
+    Some(message::Challenge {
+        kind: challenge,
+        url: app.urls.challenge(&authorization.id, challenge),
+        status,
+        token: authorization.token.clone(),
+        validated: authorization.validated_at.filter(|_| status == ChallengeStatus::Valid),
+        // Shown during retries as well, RFC 8555 8.2.
+        error: match status {
+            ChallengeStatus::Processing | ChallengeStatus::Invalid => {
+                authorization.error.as_ref().map(Failure::to_problem)
+            }
+            _ => None,
+        },
+    })
+}
+
+/// What a client sends to a challenge: an object, whose members do not matter (RFC 8555 7.5.1; a `keyAuthorization`
+/// of old is ignored).
+#[derive(Deserialize)]
+struct Answer {}

@@ -1,0 +1,75 @@
+//! Certificates out: RFC 8555 7.4.2, and the plain downloads of issuers and root (RFC 5280 4.2.2.1).
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, Request, header};
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use acme::id::Serial;
+use acme::problem::Problem;
+
+use super::error::Error;
+use super::jose;
+use crate::app::App;
+
+/// A certificate with its chain, leaf first, by POST-as-GET.
+pub(super) async fn download(
+    State(app): State<Arc<App>>,
+    Path(serial): Path<String>,
+    request: Request<Body>,
+) -> Result<Response, Error> {
+    let signed = jose::by_account(&app, request).await?;
+    signed.only_post_as_get()?;
+    let missing = || Problem::not_found("that certificate");
+    let serial = Serial::parse(&serial).ok_or_else(missing)?;
+    let (certificate, chain) = app.store.certificate_with_chain(&serial).await?.ok_or_else(missing)?;
+    if certificate.account.as_ref() != Some(&signed.known.account.id) {
+        return Err(Problem::unauthorized("that certificate belongs to another account").into());
+    }
+    let der = certificate.der.ok_or_else(missing)?;
+    Ok(body(pem(&der) + &chain, "application/pem-certificate-chain"))
+}
+
+/// The root, PEM.
+pub(super) async fn root_pem(State(app): State<Arc<App>>) -> Response {
+    body(app.live().ca.root_pem().to_owned(), "application/x-pem-file")
+}
+
+/// The root, DER.
+pub(super) async fn root_der(State(app): State<Arc<App>>) -> Response {
+    body(app.live().ca.root_der().to_vec(), "application/pkix-cert")
+}
+
+/// An issuer's certificate, DER, under the name that leaves give in their AIA extension.
+pub(super) async fn issuer(State(app): State<Arc<App>>, Path(file): Path<String>) -> Result<Response, Error> {
+    let live = app.live();
+    let id = file.strip_suffix(".der").unwrap_or_default();
+    let found = live.ca.issuers().iter().find(|issuer| issuer.id() == id);
+    let issuer = found.ok_or_else(|| Problem::not_found("that issuer"))?;
+    Ok(body(issuer.certificate_der().to_vec(), "application/pkix-cert"))
+}
+
+fn body(content: impl Into<Body>, media: &'static str) -> Response {
+    let mut response = Response::new(content.into());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+    response
+}
+
+fn pem(der: &[u8]) -> String {
+    let base64 = STANDARD.encode(der);
+    let mut text = String::with_capacity(base64.len() + 80);
+    text.push_str("-----BEGIN CERTIFICATE-----\n");
+    let mut rest = base64.as_str();
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at(rest.len().min(64));
+        text.push_str(line);
+        text.push('\n');
+        rest = after;
+    }
+    text.push_str("-----END CERTIFICATE-----\n");
+    text
+}

@@ -1,0 +1,67 @@
+//! Where a client begins: the directory and nonces, RFC 8555 7.1.1 and 7.2.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{Method, Request, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+
+use acme::message::{Directory, Meta};
+
+use super::error::Error;
+use super::{jose, json};
+use crate::app::App;
+
+/// The directory. `meta` is always there, because ansible's client stops without it.
+pub(super) async fn directory(State(app): State<Arc<App>>) -> Response {
+    let live = app.live();
+    // What is not offered is left out.
+    let profiles = live.config.policy.profiles.iter();
+    let body = Directory {
+        new_nonce: app.urls.of("/acme/new-nonce"),
+        new_account: app.urls.of("/acme/new-account"),
+        new_order: app.urls.of("/acme/new-order"),
+        revoke_cert: None,
+        key_change: None,
+        renewal_info: None,
+        meta: Meta {
+            profiles: profiles.map(|(name, p)| (name.clone(), describe(p.lifetime))).collect(),
+            ..Meta::default()
+        },
+    };
+    json::respond(StatusCode::OK, &body)
+}
+
+/// The directory by POST-as-GET.
+pub(super) async fn directory_signed(
+    State(app): State<Arc<App>>,
+    request: Request<Body>,
+) -> Result<Response, Error> {
+    jose::by_anybody(&app, request).await?;
+    Ok(directory(State(app)).await)
+}
+
+/// newNonce: 200 to HEAD, 204 to GET; the nonce itself is added to every answer by a layer.
+pub(super) async fn nonce(method: Method) -> Response {
+    match method {
+        Method::HEAD => StatusCode::OK.into_response(),
+        _ => StatusCode::NO_CONTENT.into_response(),
+    }
+}
+
+/// newNonce by POST-as-GET.
+pub(super) async fn nonce_signed(
+    State(app): State<Arc<App>>,
+    request: Request<Body>,
+) -> Result<Response, Error> {
+    jose::by_anybody(&app, request).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+fn describe(lifetime: std::time::Duration) -> String {
+    match lifetime.as_secs() {
+        seconds if seconds % 86_400 == 0 => format!("certificates for {} days", seconds / 86_400),
+        _ => format!("certificates for {}", humantime::format_duration(lifetime)),
+    }
+}

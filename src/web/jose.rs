@@ -1,0 +1,169 @@
+//! From a POST body to a request that somebody signed: RFC 8555 6.2 to 6.5. Judged in this order: content type, size,
+//! envelope, algorithm, key, signature, `url`, nonce. A nonce is spent only by a request whose signature holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, header};
+use http_body_util::{BodyExt as _, Limited};
+use serde::de::DeserializeOwned;
+
+use acme::jwk::AccountKey;
+use acme::jws::{Envelope, KeyRef};
+use acme::order::AccountStatus;
+use acme::problem::{Kind, Problem, plain};
+
+use super::error::Error;
+use crate::accounts::Known;
+use crate::app::App;
+
+/// A request that an account signed.
+pub(super) struct Authenticated {
+    /// The account, which is valid.
+    pub(super) known: Arc<Known>,
+    envelope: Envelope,
+}
+
+/// A request that a key signed which stands in the request itself.
+pub(super) struct SelfSigned {
+    /// The key.
+    pub(super) key: AccountKey,
+    envelope: Envelope,
+}
+
+impl Authenticated {
+    /// The payload as JSON.
+    pub(super) fn payload<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        self.envelope.payload_json()
+    }
+
+    /// Whether this is a POST-as-GET, RFC 8555 6.3.
+    pub(super) fn is_post_as_get(&self) -> bool {
+        self.envelope.is_post_as_get()
+    }
+
+    /// Refuses whatever is not a POST-as-GET.
+    pub(super) fn only_post_as_get(&self) -> Result<(), Problem> {
+        if self.is_post_as_get() {
+            return Ok(());
+        }
+        Err(Problem::malformed(
+            "this resource is read by POST-as-GET: the payload is the empty string (RFC 8555 6.3)",
+        ))
+    }
+}
+
+impl SelfSigned {
+    /// The payload as JSON.
+    pub(super) fn payload<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        self.envelope.payload_json()
+    }
+}
+
+/// A request signed by an account of ours, named by `kid`.
+pub(super) async fn by_account(app: &App, request: Request<Body>) -> Result<Authenticated, Error> {
+    let (path, envelope) = read(request).await?;
+    let KeyRef::Kid(kid) = &envelope.header.key else {
+        return Err(Problem::malformed(
+            "this request is signed with kid, the account's URL, and not with jwk",
+        )
+        .into());
+    };
+    let known = account(app, kid).await?;
+    envelope.verify(&known.key)?;
+    spend(app, &path, &envelope)?;
+    if known.account.status != AccountStatus::Valid {
+        let detail = format!("the account is {}", known.account.status);
+        return Err(Problem::unauthorized(detail).with_status(401).into());
+    }
+    Ok(Authenticated { known, envelope })
+}
+
+/// A request signed by the key that it carries, as newAccount demands.
+pub(super) async fn by_own_key(app: &App, request: Request<Body>) -> Result<SelfSigned, Error> {
+    let (path, envelope) = read(request).await?;
+    let KeyRef::Jwk(key) = &envelope.header.key else {
+        return Err(Problem::malformed("this request carries its key as jwk, and no kid").into());
+    };
+    envelope.verify(key)?;
+    spend(app, &path, &envelope)?;
+    Ok(SelfSigned { key: key.clone(), envelope })
+}
+
+/// A POST-as-GET of a resource that anybody may read with GET: the directory and newNonce. Who signed it does not
+/// matter, but a nonce that it brings is spent.
+pub(super) async fn by_anybody(app: &App, request: Request<Body>) -> Result<(), Error> {
+    let (path, envelope) = read(request).await?;
+    match &envelope.header.key {
+        KeyRef::Jwk(key) => envelope.verify(key)?,
+        KeyRef::Kid(kid) => envelope.verify(&account(app, kid).await?.key)?,
+    }
+    spend(app, &path, &envelope)?;
+    if envelope.is_post_as_get() {
+        return Ok(());
+    }
+    Err(Problem::malformed("this resource is read by GET, or by POST-as-GET with an empty payload").into())
+}
+
+async fn read(request: Request<Body>) -> Result<(String, Envelope), Error> {
+    let (parts, body) = request.into_parts();
+    check_content_type(&parts.headers)?;
+    let path = parts.uri.path_and_query().map_or("/", |p| p.as_str()).to_owned();
+    let limited = Limited::new(body, BODY_LIMIT);
+    let Ok(collected) = tokio::time::timeout(BODY_TIME, limited.collect()).await else {
+        return Err(Problem::malformed("the request body did not arrive in time").with_status(408).into());
+    };
+    let body = collected.map_err(|error| match error.downcast::<http_body_util::LengthLimitError>() {
+        Ok(_) => Problem::malformed(format!("the request body is larger than {BODY_LIMIT} octets"))
+            .with_status(413),
+        Err(_) => Problem::malformed("the request body broke off"),
+    })?;
+    Ok((path, Envelope::parse(&body.to_bytes())?))
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let sent = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
+    let media = sent.split(';').next().unwrap_or("").trim();
+    if media.eq_ignore_ascii_case("application/jose+json") {
+        return Ok(());
+    }
+    let detail = format!("the content type is {}; application/jose+json is needed", shown_media(media));
+    Err(Problem::malformed(detail).with_status(415))
+}
+
+fn shown_media(media: &str) -> String {
+    if media.is_empty() { "missing".to_owned() } else { plain(media, 80) }
+}
+
+async fn account(app: &App, kid: &str) -> Result<Arc<Known>, Error> {
+    let unknown = || {
+        let detail = format!("{} names no account here; register with newAccount", plain(kid, 200));
+        Error::from(Problem::new(Kind::AccountDoesNotExist, detail))
+    };
+    let id = app.urls.account_of_kid(kid).ok_or_else(unknown)?;
+    if let Some(known) = app.accounts.recall(&id) {
+        return Ok(known);
+    }
+    let account = app.store.account(&id).await?.ok_or_else(unknown)?;
+    let key = AccountKey::from_json(&account.jwk).map_err(anyhow::Error::new)?;
+    let known = Arc::new(Known { account, key });
+    app.accounts.remember(Arc::clone(&known));
+    Ok(known)
+}
+
+/// Checks where the request was meant to go, and spends its nonce.
+fn spend(app: &App, path: &str, envelope: &Envelope) -> Result<(), Problem> {
+    let header = &envelope.header;
+    // By the configured base, because a proxy may have changed Host.
+    if header.url.strip_prefix(app.urls.base()) != Some(path) {
+        let expected = app.urls.of(path);
+        let detail = format!("the JWS is for {}, and came to {expected}", plain(&header.url, 200));
+        return Err(Problem::unauthorized(detail));
+    }
+    if app.nonces.redeem(&header.nonce) { Ok(()) } else { Err(Problem::bad_nonce()) }
+}
+
+/// The largest request body. A CSR with 100 names stays far below it.
+pub(super) const BODY_LIMIT: usize = 128 * 1024;
+const BODY_TIME: Duration = Duration::from_secs(30);

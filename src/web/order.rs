@@ -1,0 +1,307 @@
+//! Orders: RFC 8555 7.4.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{Request, StatusCode};
+use axum::response::Response;
+
+use acme::challenge::Token;
+use acme::csr::CertificateRequest;
+use acme::id::{AuthorizationId, OrderId};
+use acme::identifier::{Identifier, Wire, name_set};
+use acme::message::{self, Finalize, NewOrder};
+use acme::order::{AuthorizationStatus, OrderStatus, authorization_status, order_status};
+use acme::problem::{Kind, Problem, Subproblem, plain};
+use acme::time::Timestamp;
+use store::authorization::Authorization;
+use store::order::{CreateOrder, Order};
+
+use super::error::Error;
+use super::{jose, json};
+use crate::app::{App, Live};
+use crate::issuance::{self, Plan, Validity};
+use crate::policy;
+
+/// newOrder, RFC 8555 7.4.
+pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) -> Result<Response, Error> {
+    let signed = jose::by_account(&app, request).await?;
+    let wanted: NewOrder = signed.payload()?;
+    let live = app.live();
+    let now = app.clock.now();
+
+    let (sent, identifiers) = identifiers(wanted.identifiers)?;
+    let (profile_name, profile) = live.config.policy.profile(wanted.profile.as_deref())?;
+    may_be_certified(&live, &identifiers, now)?;
+    let asked = Validity::asked(wanted.not_before, wanted.not_after, profile.lifetime, now)?;
+
+    let account = signed.known.account.id.clone();
+    let order = Order {
+        id: OrderId::mint(now, crate::random()),
+        account: account.clone(),
+        status: OrderStatus::Pending,
+        names: name_set(&identifiers),
+        identifiers: sent,
+        // Echoed when it was asked for, and when there was a choice.
+        profile: (wanted.profile.is_some() || live.config.policy.profiles.len() > 1)
+            .then(|| profile_name.to_owned()),
+        not_before: asked.not_before,
+        not_after: asked.not_after,
+        created_at: now,
+        expires_at: now.plus(PENDING_LIFETIME),
+        error: None,
+        serial: None,
+        csr: None,
+    };
+    let authorizations: Vec<Authorization> =
+        identifiers.iter().map(|identifier| authorization(identifier, &order, &live, now)).collect();
+    let links = authorizations.iter().map(|authorization| authorization.id.clone()).collect();
+    let change = CreateOrder { order: order.clone(), authorizations: authorizations.clone(), links };
+    app.store.write(change).await?;
+    tracing::info!(order = %order.id, account = %account, names = order.names, "order created");
+    let body = shown(&app, &order, &authorizations, now);
+    Ok(json::at(json::respond(StatusCode::CREATED, &body), &app.urls.order(&order.id)))
+}
+
+/// An order by POST-as-GET, RFC 8555 7.1.3.
+pub(super) async fn read(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    request: Request<Body>,
+) -> Result<Response, Error> {
+    let signed = jose::by_account(&app, request).await?;
+    signed.only_post_as_get()?;
+    let (order, authorizations) = own(&app, &signed, &id).await?;
+    Ok(respond(&app, &order, &authorizations, app.clock.now()))
+}
+
+/// finalize, RFC 8555 7.4. Signing is local and takes a millisecond, so the answer is `valid` at once.
+pub(super) async fn finalize(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    request: Request<Body>,
+) -> Result<Response, Error> {
+    let signed = jose::by_account(&app, request).await?;
+    let wanted: Finalize = signed.payload()?;
+    let (mut order, authorizations) = own(&app, &signed, &id).await?;
+    let now = app.clock.now();
+    let csr = request_of(&wanted)?;
+    match status(&order, &authorizations, now) {
+        OrderStatus::Ready => {}
+        // The answer got lost, and the client asks again: it gets what it was owed. A certificate for another key
+        // needs another order.
+        OrderStatus::Valid if is_for_key(&app, &order, &csr).await? => {
+            return Ok(respond(&app, &order, &authorizations, now));
+        }
+        OrderStatus::Processing => return Ok(respond(&app, &order, &authorizations, now)),
+        status => return Err(not_ready(status, &authorizations, now).into()),
+    }
+    let live = app.live();
+    let identifiers = canonical(&order)?;
+    csr.check(&identifiers)?;
+    csr.check_not_account_key(&signed.known.key)?;
+    // The rules may have changed since the order was made.
+    may_be_certified(&live, &identifiers, now)?;
+    let (_, profile) = live.config.policy.profile(order.profile.as_deref())?;
+    let plan = Plan {
+        order: order.id.clone(),
+        account: order.account.clone(),
+        names: identifiers,
+        validity: Validity { not_before: order.not_before, not_after: order.not_after },
+        lifetime: profile.lifetime,
+        csr,
+    };
+    let issued = issue(Arc::clone(&app), live, plan, now).await?;
+    order.status = OrderStatus::Valid;
+    order.serial = Some(issued.serial);
+    Ok(respond(&app, &order, &authorizations, now))
+}
+
+/// Issues in a task of its own: a client that hangs up must not stop it half-way.
+async fn issue(
+    app: Arc<App>,
+    live: Arc<Live>,
+    plan: Plan,
+    now: Timestamp,
+) -> Result<issuance::Issued, Error> {
+    let task = tokio::spawn(async move {
+        let ca_issuers = live.config.plain_url();
+        let issued = issuance::issue(&plan, &live.ca, ca_issuers.as_deref(), &app.store, now).await;
+        if issued.is_ok() {
+            app.metrics.issued(now);
+        }
+        issued
+    });
+    let issued = task.await.map_err(anyhow::Error::new)??;
+    Ok(issued)
+}
+
+/// The identifiers as sent and in canonical form, each once.
+fn identifiers(sent: Vec<Wire>) -> Result<(Vec<Wire>, Vec<Identifier>), Error> {
+    if sent.is_empty() {
+        return Err(Problem::malformed("the order has no identifiers").into());
+    }
+    if sent.len() > IDENTIFIER_LIMIT {
+        let detail = format!("the order has {} identifiers; {IDENTIFIER_LIMIT} are accepted", sent.len());
+        return Err(Problem::malformed(detail).into());
+    }
+    let mut kept = Vec::with_capacity(sent.len());
+    let mut canonical = Vec::with_capacity(sent.len());
+    for wire in sent {
+        let identifier = Identifier::parse(&wire)?;
+        if !canonical.contains(&identifier) {
+            canonical.push(identifier);
+            kept.push(wire);
+        }
+    }
+    Ok((kept, canonical))
+}
+
+/// Whether each identifier is allowed by policy, permitted by the issuer's name constraints, and within reach of a
+/// challenge that is offered.
+fn may_be_certified(live: &Live, identifiers: &[Identifier], now: Timestamp) -> Result<(), Error> {
+    let issuer = live.ca.active(now).map_err(anyhow::Error::new)?;
+    policy::judge_all(identifiers, |identifier| {
+        live.config.policy.judge(identifier)?;
+        issuer.permits(identifier)?;
+        if live.config.validation.challenges.iter().any(|challenge| challenge.can_show(identifier)) {
+            return Ok(());
+        }
+        let need = if identifier.is_wildcard() { "a wildcard needs dns-01" } else { "none can show it" };
+        Err(format!("{identifier} is beyond the challenges that are offered here: {need}"))
+    })?;
+    Ok(())
+}
+
+fn authorization(identifier: &Identifier, order: &Order, live: &Live, now: Timestamp) -> Authorization {
+    let base = identifier.to_authorize();
+    let offered = live.config.validation.challenges.iter().copied();
+    Authorization {
+        id: AuthorizationId::mint(now, crate::random()),
+        account: order.account.clone(),
+        order: order.id.clone(),
+        wildcard: identifier.is_wildcard(),
+        challenges: offered.filter(|challenge| challenge.can_show(identifier)).collect(),
+        identifier: base,
+        status: AuthorizationStatus::Pending,
+        token: Token::mint(crate::random()),
+        attempted: None,
+        attempted_at: None,
+        validated_at: None,
+        created_at: now,
+        expires_at: order.expires_at,
+        error: None,
+        evidence: None,
+    }
+}
+
+async fn own(
+    app: &App,
+    signed: &jose::Authenticated,
+    id: &str,
+) -> Result<(Order, Vec<Authorization>), Error> {
+    let missing = || Problem::not_found("that order");
+    let id = OrderId::parse(id).ok_or_else(missing)?;
+    let (order, authorizations) = app.store.order_with_authorizations(&id).await?.ok_or_else(missing)?;
+    if order.account != signed.known.account.id {
+        return Err(Problem::unauthorized("that order belongs to another account").into());
+    }
+    Ok((order, authorizations))
+}
+
+fn request_of(wanted: &Finalize) -> Result<CertificateRequest, Problem> {
+    CertificateRequest::parse(&wanted.der()?)
+}
+
+/// Whether the certificate of a valid order has the key of this CSR.
+async fn is_for_key(app: &App, order: &Order, csr: &CertificateRequest) -> Result<bool, Error> {
+    let Some(serial) = &order.serial else { return Ok(false) };
+    let certificate = app.store.certificate(serial).await?;
+    Ok(certificate.is_some_and(|certificate| certificate.spki == csr.spki_sha256()))
+}
+
+fn canonical(order: &Order) -> Result<Vec<Identifier>, Error> {
+    order.identifiers.iter().map(|wire| Identifier::parse(wire).map_err(Error::from)).collect()
+}
+
+fn status(order: &Order, authorizations: &[Authorization], now: Timestamp) -> OrderStatus {
+    let states = authorizations.iter().map(|a| authorization_status(a.status, a.expires_at, now));
+    order_status(order.status, order.expires_at, states, now)
+}
+
+fn not_ready(status: OrderStatus, authorizations: &[Authorization], now: Timestamp) -> Problem {
+    let waiting = authorizations
+        .iter()
+        .filter(|a| authorization_status(a.status, a.expires_at, now) != AuthorizationStatus::Valid)
+        .map(|a| a.identifier.to_string())
+        .take(5)
+        .collect::<Vec<_>>()
+        .join(", ");
+    let detail = match status {
+        OrderStatus::Pending => format!("the order is pending; authorizations are missing for {waiting}"),
+        OrderStatus::Valid => "the order is valid already, for another key; make a new order".to_owned(),
+        status => format!("the order is {status}; make a new order"),
+    };
+    Problem::new(Kind::OrderNotReady, detail)
+}
+
+fn respond(app: &App, order: &Order, authorizations: &[Authorization], now: Timestamp) -> Response {
+    let body = shown(app, order, authorizations, now);
+    let processing = body.status == OrderStatus::Processing;
+    // Location: Go's x/crypto/acme, mod_md and Ruby's acme-client look for it here too.
+    let response = json::at(json::respond(StatusCode::OK, &body), &app.urls.order(&order.id));
+    if processing { json::retry_after(response, POLL_AGAIN) } else { response }
+}
+
+fn shown(app: &App, order: &Order, authorizations: &[Authorization], now: Timestamp) -> message::Order {
+    let status = status(order, authorizations, now);
+    message::Order {
+        status,
+        expires: order.expires_at,
+        identifiers: order.identifiers.clone(),
+        not_before: order.not_before,
+        not_after: order.not_after,
+        profile: order.profile.clone(),
+        authorizations: authorizations.iter().map(|a| app.urls.authorization(&a.id)).collect(),
+        finalize: app.urls.finalize(&order.id),
+        certificate: match (status, &order.serial) {
+            (OrderStatus::Valid, Some(serial)) => Some(app.urls.certificate(serial)),
+            _ => None,
+        },
+        error: (status == OrderStatus::Invalid).then(|| why_invalid(order, authorizations, now)),
+    }
+}
+
+/// Why an order is invalid: what was kept, else what its authorizations say.
+fn why_invalid(order: &Order, authorizations: &[Authorization], now: Timestamp) -> Problem {
+    if let Some(problem) = &order.error {
+        return problem.clone();
+    }
+    let failed: Vec<Subproblem> = authorizations
+        .iter()
+        .filter_map(|a| {
+            let problem = a.error.as_ref()?.to_problem();
+            Some(Subproblem { kind: problem.kind, detail: problem.detail, identifier: a.identifier.clone() })
+        })
+        .collect();
+    if !failed.is_empty() {
+        return Problem::of_identifiers(failed);
+    }
+    let lost = authorizations
+        .iter()
+        .find(|a| !matches!(a.status, AuthorizationStatus::Valid | AuthorizationStatus::Pending));
+    let detail = match lost {
+        Some(a) => format!("the authorization for {} is {}", a.identifier, a.status),
+        None if order.expires_at <= now => format!("the order expired at {}", order.expires_at),
+        None => plain("an authorization expired", 80),
+    };
+    Problem::unauthorized(detail)
+}
+
+/// How many names an order may have.
+pub(super) const IDENTIFIER_LIMIT: usize = 100;
+/// How long an order waits for its client.
+const PENDING_LIFETIME: std::time::Duration = std::time::Duration::from_secs(24 * 3_600);
+/// When a client may ask again, in seconds.
+pub(super) const POLL_AGAIN: u64 = 1;

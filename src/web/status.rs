@@ -1,0 +1,72 @@
+//! Is it well? Health that looks before it answers, and metrics. An earlier CA said `ok` all day while every
+//! validation failed; this one says what fails.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
+
+use acme::time::Timestamp;
+
+use super::json;
+use crate::app::App;
+
+/// The process answers.
+pub(super) async fn live() -> Response {
+    (StatusCode::OK, "ok\n").into_response()
+}
+
+/// Whether a client that came now would get a certificate, as far as can be told: 200 or 503, with the reasons.
+pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
+    let now = app.clock.now();
+    let outage = app.metrics.outage();
+    let body = Health {
+        store: Check::of(app.store.ping().await.map_err(|error| error.to_string())),
+        signer: Check::of(app.live().ca.active(now).map(|_| ()).map_err(|error| error.to_string())),
+        validation: Check::of(if outage.is_general() {
+            let names = outage.names.len();
+            let since = outage.since.unwrap_or(now);
+            Err(format!(
+                "{names} names failed since {since} and none held; the last: {}",
+                outage.last.unwrap_or_default()
+            ))
+        } else {
+            Ok(())
+        }),
+        now,
+    };
+    let well = [&body.store, &body.signer, &body.validation].iter().all(|check| check.ok);
+    json::respond(if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &body)
+}
+
+/// Prometheus' text format.
+pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
+    let text = app.metrics.text(app.started, app.store.stats().commits);
+    let mut response = text.into_response();
+    let media = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, media);
+    response
+}
+
+#[derive(Serialize)]
+struct Health {
+    store: Check,
+    signer: Check,
+    validation: Check,
+    now: Timestamp,
+}
+
+#[derive(Serialize)]
+struct Check {
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+}
+
+impl Check {
+    fn of(result: Result<(), String>) -> Self {
+        Self { ok: result.is_ok(), why: result.err() }
+    }
+}

@@ -1,0 +1,49 @@
+//! No work that a request or a task does over and over grows with the store: each such statement finds its rows by an
+//! index. What SQLite says that it will do is checked here; PostgreSQL has the same indexes.
+
+use sqlx::{Connection as _, Row as _, SqliteConnection};
+
+use crate::{Options, Store, account, authorization, certificate, issuance, order, prune};
+
+/// The plan of a statement with nothing bound, one line a step.
+async fn plan(connection: &mut SqliteConnection, sql: &'static str) -> Vec<String> {
+    let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+    let rows = sqlx::query(explain).fetch_all(connection).await.unwrap();
+    rows.iter().map(|row| row.get::<String, _>("detail")).collect()
+}
+
+#[tokio::test]
+async fn no_statement_that_is_run_often_reads_a_whole_table() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ca.db");
+    let store = Store::open(&format!("sqlite:{}", path.display()), &Options::default()).await.unwrap();
+    let mut connection = SqliteConnection::connect(&format!("sqlite:{}", path.display())).await.unwrap();
+    let cases = [
+        (account::BY_THUMBPRINT, "sqlite_autoindex_account"),
+        (authorization::PROCESSING, "authz_processing"),
+        (order::ONE, "o USING PRIMARY KEY (id=?)"),
+        (order::OF_ACCOUNT, "orders_account"),
+        (order::SINCE, "PRIMARY KEY (id>?)"),
+        (order::FAILED, "orders_failed"),
+        (order::PROCESSING, "orders_processing"),
+        (issuance::INTEND, "certificate_intended"),
+        (issuance::SUPERSEDE, "certificate_current"),
+        (certificate::EXPIRING, "certificate_expiry"),
+        (certificate::INTENDED, "certificate_intended"),
+        (prune::UNLINK, "orders_expiry"),
+        (prune::DELETE, "orders_expiry"),
+    ];
+    for (sql, index) in cases {
+        let plan = plan(&mut connection, sql).await;
+        assert!(plan.iter().any(|step| step.contains(index)), "{sql}\ndoes not use {index}: {plan:#?}");
+        for step in &plan {
+            // A subquery's few rows may be scanned; so may an index that holds nothing but the work.
+            let is_scan = step.starts_with("SCAN");
+            let of_work =
+                step.contains("_processing") || step.contains("_failed") || step.contains("_intended");
+            assert!(!is_scan || of_work || step == "SCAN o", "{sql}\nreads everything: {plan:#?}");
+            assert!(!step.contains("TEMP B-TREE") || sql == order::FAILED, "{sql}\nsorts: {plan:#?}");
+        }
+    }
+    store.close().await;
+}
