@@ -139,6 +139,8 @@ impl Bench {
             Alone { fresh_starts_ms, full_starts_ms, memory, syncs: Vec::new(), syncs_skipped: None };
         if stages.syncs.is_empty() {
             alone.syncs_skipped = Some("not in a quick run".to_owned());
+        } else if target.store_bytes()?.is_none() {
+            alone.syncs_skipped = Some("they are PostgreSQL's".to_owned());
         } else if !syncs::is_available() {
             alone.syncs_skipped = Some("strace is not installed".to_owned());
         } else {
