@@ -82,8 +82,10 @@ pub struct ValidationRequest {
 
 /// What became of a client's answer to a challenge.
 pub enum Kept {
-    /// The verdict is kept, or the fact that there will be one.
-    Yes,
+    /// The verdict is kept, or the fact that there will be one: the authorization as it is now.
+    As(Box<Authorization>),
+    /// Another answer to the same challenge is under way; its row tells.
+    Before,
     /// The account has too many validations under way already.
     TooMany,
 }

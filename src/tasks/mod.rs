@@ -80,7 +80,7 @@ impl Validations {
         }
         if self.running.contains(&request.authorization.id) {
             // A second answer to the same challenge: the first one's verdict counts for both.
-            let _ = request.kept.send(Kept::Yes);
+            let _ = request.kept.send(Kept::Before);
             return;
         }
         self.spawn(Job {

@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use acme::challenge::{KeyAuthorization, Type};
 use acme::failure::{Evidence, Failure};
+use acme::order::AuthorizationStatus;
 use acme::time::Timestamp;
 use store::audit::AuditEvent;
 use store::authorization::{AcceptChallenge, Authorization, RecordAttempt, Validated, Verdict};
@@ -118,7 +119,7 @@ impl Job {
         if self.authorization.attempted.is_none() {
             let authorization = self.authorization.id.clone();
             app.store.write(AcceptChallenge { authorization, challenge: self.challenge, now: at }).await?;
-            self.authorization.attempted = Some(self.challenge);
+            self.attempted(at);
         }
         self.answer();
         Ok(())
@@ -133,11 +134,23 @@ impl Job {
     ) -> Result<(), store::Error> {
         let authorization = self.authorization.id.clone();
         app.store
-            .write(RecordAttempt { authorization, challenge: self.challenge, attempted_at, failure })
+            .write(RecordAttempt {
+                authorization,
+                challenge: self.challenge,
+                attempted_at,
+                failure: failure.clone(),
+            })
             .await?;
-        self.authorization.attempted = Some(self.challenge);
+        self.attempted(attempted_at);
+        self.authorization.error = Some(failure);
         self.answer();
         Ok(())
+    }
+
+    /// What the row says from now on.
+    fn attempted(&mut self, at: Timestamp) {
+        self.authorization.attempted = Some(self.challenge);
+        self.authorization.attempted_at.get_or_insert(at);
     }
 
     async fn valid(
@@ -179,8 +192,9 @@ impl Job {
         Ok(())
     }
 
+    /// Keeps the verdict, and makes the authorization in hand what its row is.
     async fn settle(
-        &self,
+        &mut self,
         app: &App,
         verdict: Verdict,
         attempted_at: Timestamp,
@@ -196,15 +210,29 @@ impl Job {
             ..audit(word, now)
         };
         let authorization = self.authorization.id.clone();
-        app.store
-            .write(Validated { authorization, challenge: self.challenge, verdict, attempted_at, audit })
-            .await
+        let challenge = self.challenge;
+        let change = Validated { authorization, challenge, verdict: verdict.clone(), attempted_at, audit };
+        app.store.write(change).await?;
+        self.attempted(attempted_at);
+        match verdict {
+            Verdict::Valid { validated_at, expires_at, .. } => {
+                self.authorization.status = AuthorizationStatus::Valid;
+                self.authorization.validated_at = Some(validated_at);
+                self.authorization.expires_at = expires_at;
+                self.authorization.error = None;
+            }
+            Verdict::Invalid { failure, .. } => {
+                self.authorization.status = AuthorizationStatus::Invalid;
+                self.authorization.error = Some(failure);
+            }
+        }
+        Ok(())
     }
 
     fn answer(&mut self) {
         if let Some(kept) = self.kept.take() {
             // Whoever asked may have hung up; the state is kept all the same.
-            let _ = kept.send(Kept::Yes);
+            let _ = kept.send(Kept::As(Box::new(self.authorization.clone())));
         }
     }
 }

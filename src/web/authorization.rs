@@ -66,8 +66,10 @@ pub(super) async fn challenge(
             == AuthorizationStatus::Pending
             && authorization.attempted.is_none()
         {
-            start(&app, &signed, authorization, challenge).await?;
-            authorization = own(&app, &signed, &id).await?;
+            authorization = match start(&app, &signed, authorization, challenge).await? {
+                Some(authorization) => authorization,
+                None => own(&app, &signed, &id).await?,
+            };
         }
     }
     let now = app.clock.now();
@@ -84,13 +86,13 @@ pub(super) async fn challenge(
 }
 
 /// Hands the challenge to `tasks`, and waits until the answer is kept: mostly the verdict itself, else, after a short
-/// bounded time, that there will be one.
+/// bounded time, that there will be one. Gives the authorization as it is then; `None` when its row has to be read.
 async fn start(
     app: &App,
     signed: &jose::Authenticated,
     authorization: Authorization,
     challenge: Type,
-) -> Result<(), Error> {
+) -> Result<Option<Authorization>, Error> {
     let (kept, answered) = oneshot::channel();
     let thumbprint = signed.known.account.thumbprint.clone();
     let request = ValidationRequest { authorization, thumbprint, challenge, kept };
@@ -100,7 +102,8 @@ async fn start(
     };
     app.validations.try_send(request).map_err(|_| later("wait"))?;
     match answered.await {
-        Ok(Kept::Yes) => Ok(()),
+        Ok(Kept::As(authorization)) => Ok(Some(*authorization)),
+        Ok(Kept::Before) => Ok(None),
         Ok(Kept::TooMany) => Err(later("of this account are under way")),
         Err(_) => Err(anyhow::anyhow!("the answer to a challenge could not be kept").into()),
     }

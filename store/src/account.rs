@@ -5,7 +5,7 @@ use acme::order::AccountStatus;
 use acme::problem::Problem;
 use acme::time::Timestamp;
 
-use crate::audit::{self, AuditEvent};
+use crate::audit::AuditEvent;
 use crate::error::Error;
 use crate::sql::{Columns, Record, execute, find, json, one, row};
 use crate::store::Store;
@@ -74,7 +74,7 @@ impl Change for CreateAccount {
             account.created_at.unix(),
         )?;
         if made == 1 {
-            audit::record(tx, &self.audit).await?;
+            tx.record(&self.audit);
             return Ok(NewAccount::Created);
         }
         find!(tx, Account, BY_THUMBPRINT, account.thumbprint.as_str())?
@@ -140,7 +140,8 @@ impl Change for DeactivateAccount {
             id,
             json(&self.problem)?,
         )?;
-        audit::record(tx, &self.audit).await
+        tx.record(&self.audit);
+        Ok(())
     }
 }
 
@@ -186,7 +187,7 @@ impl Change for ChangeKey {
             self.jwk.as_str(),
         )?;
         one(changed, || Error::conflict("account", &self.id, "valid with its old key"))?;
-        audit::record(tx, &self.audit).await?;
+        tx.record(&self.audit);
         Ok(KeyChanged::Changed)
     }
 }

@@ -3,11 +3,14 @@
 
 use acme::id::{AccountId, AuditId, OrderId, Serial};
 use acme::time::Timestamp;
+use serde::Serialize;
+use sqlx::postgres::PgConnection;
+use sqlx::sqlite::SqliteConnection;
 
 use crate::error::Error;
-use crate::sql::{Columns, Record, execute, first_id, json_or_null, rows};
+use crate::sql::{Columns, Record, first_id, json, rows};
 use crate::store::Store;
-use crate::write::{Change, Tx};
+use crate::write::{Change, Counts, Tx};
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +42,8 @@ impl Change for Audit {
     type Outcome = ();
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
-        record(tx, &self.event).await
+        tx.record(&self.event);
+        Ok(())
     }
 }
 
@@ -81,22 +85,79 @@ impl Store {
     }
 }
 
-/// Writes an event down inside a change.
-pub(crate) async fn record(tx: &mut Tx<'_>, event: &AuditEvent) -> Result<(), Error> {
-    let detail = json_or_null(event.detail.as_ref())?;
-    execute!(
-        tx,
+/// Writes the trail of a transaction, for SQLite: all events in one statement, because each statement is a way to
+/// another thread and back. PostgreSQL has another function for a JSON array, and no shared transactions.
+pub(crate) async fn write_sqlite(
+    connection: &mut SqliteConnection,
+    trail: &[AuditEvent],
+    counts: &Counts,
+) -> Result<(), Error> {
+    if trail.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> = trail.iter().map(Row::from).collect();
+    counts.counted();
+    sqlx::query(
         "INSERT INTO audit (id, at, event, account_id, order_id, serial, detail)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        event.id.as_str(),
-        event.at.unix(),
-        event.event.as_str(),
-        event.account.as_ref().map(AccountId::as_str),
-        event.order.as_ref().map(OrderId::as_str),
-        event.serial.as_ref().map(Serial::as_str),
-        detail.as_deref(),
-    )?;
+         SELECT value ->> 'id', value ->> 'at', value ->> 'event', value ->> 'account', value ->> 'order',
+                value ->> 'serial', value ->> 'detail'
+         FROM json_each($1)",
+    )
+    .bind(json(&rows)?)
+    .execute(connection)
+    .await?;
     Ok(())
+}
+
+/// Writes the trail of a transaction, for PostgreSQL: hardly ever more than one event.
+pub(crate) async fn write_postgres(
+    connection: &mut PgConnection,
+    trail: &[AuditEvent],
+    counts: &Counts,
+) -> Result<(), Error> {
+    for row in trail.iter().map(Row::from) {
+        counts.counted();
+        sqlx::query(
+            "INSERT INTO audit (id, at, event, account_id, order_id, serial, detail)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(row.id)
+        .bind(row.at)
+        .bind(row.event)
+        .bind(row.account)
+        .bind(row.order)
+        .bind(row.serial)
+        .bind(row.detail)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// An event as its columns.
+#[derive(Serialize)]
+struct Row<'a> {
+    id: &'a str,
+    at: i64,
+    event: &'a str,
+    account: Option<&'a str>,
+    order: Option<&'a str>,
+    serial: Option<&'a str>,
+    detail: Option<String>,
+}
+
+impl<'a> From<&'a AuditEvent> for Row<'a> {
+    fn from(event: &'a AuditEvent) -> Self {
+        Self {
+            id: event.id.as_str(),
+            at: event.at.unix(),
+            event: &event.event,
+            account: event.account.as_ref().map(AccountId::as_str),
+            order: event.order.as_ref().map(OrderId::as_str),
+            serial: event.serial.as_ref().map(Serial::as_str),
+            detail: event.detail.as_ref().map(ToString::to_string),
+        }
+    }
 }
 
 impl Record for AuditEvent {

@@ -13,7 +13,7 @@ use acme::problem::Problem;
 use acme::time::Timestamp;
 
 use crate::account::Account;
-use crate::audit::{self, AuditEvent};
+use crate::audit::AuditEvent;
 use crate::error::Error;
 use crate::sql::{Columns, Record, build, execute, json, json_or_null, one, row, rows};
 use crate::store::Store;
@@ -198,7 +198,8 @@ impl Change for Validated {
         if let Verdict::Invalid { problem, .. } = &self.verdict {
             fail_orders(tx, &self.authorization, problem).await?;
         }
-        audit::record(tx, &self.audit).await
+        tx.record(&self.audit);
+        Ok(())
     }
 }
 
@@ -225,7 +226,8 @@ impl Change for DeactivateAuthorization {
         )?;
         one(changed, || Error::conflict("authorization", &self.authorization, "pending or valid"))?;
         fail_orders(tx, &self.authorization, &self.problem).await?;
-        audit::record(tx, &self.audit).await
+        tx.record(&self.audit);
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@
 use acme::id::{AccountId, OrderId, Serial};
 use acme::time::Timestamp;
 
-use crate::audit::{self, AuditEvent};
+use crate::audit::AuditEvent;
 use crate::certificate::{Certificate, Issuer, Purpose};
 use crate::error::Error;
 use crate::sql::{execute, one};
@@ -77,7 +77,8 @@ impl Change for Intend {
             c.created_at.unix(),
         )?;
         one(made, || Error::conflict("certificate", &c.serial, "the only intent of its order"))?;
-        audit::record(tx, &self.audit).await
+        tx.record(&self.audit);
+        Ok(())
     }
 }
 
@@ -139,7 +140,8 @@ impl Change for Issued {
             }
         };
         execute!(tx, SUPERSEDE, self.serial.as_str(), self.names.as_str(), purpose.as_str())?;
-        audit::record(tx, &self.audit).await
+        tx.record(&self.audit);
+        Ok(())
     }
 }
 
@@ -166,6 +168,7 @@ impl Change for Abandon {
             self.serial.as_str(),
         )?;
         one(changed, || Error::conflict("certificate", &self.serial, "intended"))?;
-        audit::record(tx, &self.audit).await
+        tx.record(&self.audit);
+        Ok(())
     }
 }

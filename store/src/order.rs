@@ -10,7 +10,7 @@ use acme::order::OrderStatus;
 use acme::problem::Problem;
 use acme::time::Timestamp;
 
-use crate::audit::{self, AuditEvent};
+use crate::audit::AuditEvent;
 use crate::authorization::{self, Authorization, authz_columns};
 use crate::error::Error;
 use crate::sql::{Columns, Record, build, execute, first_id, json, json_or_null, one, rows};
@@ -127,7 +127,8 @@ impl Change for FailOrder {
             "UPDATE certificate SET status = 'abandoned', tbs = NULL WHERE order_id = $1 AND status = 'intended'",
             self.order.as_str(),
         )?;
-        audit::record(tx, &self.audit).await
+        tx.record(&self.audit);
+        Ok(())
     }
 }
 

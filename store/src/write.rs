@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::sqlite::SqliteConnection;
 
+use crate::audit::{self, AuditEvent};
 use crate::error::Error;
 
 /// One change of state: committed whole or not at all. It may be run more than once, so it holds values, not effects.
@@ -23,6 +24,8 @@ pub trait Change: Send + Sync + 'static {
 pub struct Tx<'t> {
     connection: Connection<'t>,
     counts: &'t Counts,
+    /// What the audit trail is to say. It is written with the commit, for all changes that share it at once.
+    trail: &'t mut Vec<AuditEvent>,
     /// Whether a row was changed, or a statement failed: whether there is something to undo.
     touched: bool,
 }
@@ -34,8 +37,18 @@ pub(crate) enum Connection<'t> {
 }
 
 impl<'t> Tx<'t> {
-    pub(crate) fn new(connection: Connection<'t>, counts: &'t Counts) -> Self {
-        Self { connection, counts, touched: false }
+    pub(crate) fn new(
+        connection: Connection<'t>,
+        counts: &'t Counts,
+        trail: &'t mut Vec<AuditEvent>,
+    ) -> Self {
+        Self { connection, counts, trail, touched: false }
+    }
+
+    /// Has the audit trail say something in this very transaction.
+    pub(crate) fn record(&mut self, event: &AuditEvent) {
+        self.trail.push(event.clone());
+        self.touched = true;
     }
 
     /// Whether there is something to undo.
@@ -49,7 +62,7 @@ impl<'t> Tx<'t> {
 
     /// A statement was run that changes nothing.
     pub(crate) fn counted(&self) {
-        self.counts.statements.fetch_add(1, Ordering::Relaxed);
+        self.counts.counted();
     }
 
     /// A statement was run: how many rows it changed.
@@ -95,6 +108,11 @@ impl Counts {
         }
     }
 
+    /// A statement was run.
+    pub(crate) fn counted(&self) {
+        self.statements.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// One commit made so many changes.
     pub(crate) fn committed(&self, changes: usize) {
         self.commits.fetch_add(1, Ordering::Relaxed);
@@ -127,8 +145,14 @@ async fn attempt_on_postgres<C: Change>(
     change: &C,
 ) -> Result<C::Outcome, Error> {
     let mut transaction = pool.begin().await?;
-    let mut tx = Tx::new(Connection::Postgres(&mut transaction), counts);
-    let verdict = change.apply(&mut tx).await;
+    let mut trail = Vec::new();
+    let mut tx = Tx::new(Connection::Postgres(&mut transaction), counts, &mut trail);
+    let mut verdict = change.apply(&mut tx).await;
+    if verdict.is_ok()
+        && let Err(error) = audit::write_postgres(&mut transaction, &trail, counts).await
+    {
+        verdict = Err(error);
+    }
     match verdict {
         Ok(outcome) => {
             transaction.commit().await?;

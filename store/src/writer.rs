@@ -17,6 +17,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection as _};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::audit;
 use crate::error::Error;
 use crate::write::{Change, Connection, Counts, Tx};
 
@@ -184,8 +185,10 @@ impl Task {
         let mut verdicts = Vec::with_capacity(jobs.len());
         let mut made = 0;
         let mut changed = false;
+        let mut trail = Vec::new();
         for job in jobs {
-            let mut tx = Tx::new(Connection::Sqlite(&mut connection), &self.counts);
+            let told = trail.len();
+            let mut tx = Tx::new(Connection::Sqlite(&mut connection), &self.counts, &mut trail);
             let verdict = AssertUnwindSafe(job.apply(&mut tx)).catch_unwind().await;
             let touched = tx.touched();
             let verdict = verdict.unwrap_or_else(|panic| Err(panicked(&*panic)));
@@ -194,7 +197,10 @@ impl Task {
                     self.roll_back(connection).await;
                     return Err(Undone::One(error));
                 }
-                Err(error) => verdicts.push(Err(error)),
+                Err(error) => {
+                    trail.truncate(told);
+                    verdicts.push(Err(error));
+                }
                 Ok(()) => {
                     made += 1;
                     changed |= touched;
@@ -202,7 +208,11 @@ impl Task {
                 }
             }
         }
-        match sqlx::query("COMMIT").execute(&mut connection).await {
+        let committed = match audit::write_sqlite(&mut connection, &trail, &self.counts).await {
+            Ok(()) => sqlx::query("COMMIT").execute(&mut connection).await.map_err(Error::from),
+            Err(error) => Err(error),
+        };
+        match committed {
             Ok(_) => {
                 self.connection = Some(connection);
                 if changed {
@@ -212,7 +222,7 @@ impl Task {
             }
             Err(error) => {
                 self.roll_back(connection).await;
-                Err(Undone::All(error.into()))
+                Err(Undone::All(error))
             }
         }
     }
