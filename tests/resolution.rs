@@ -219,12 +219,20 @@ async fn a_silent_server_is_left_after_the_time_out() {
     assert!(begun.elapsed() >= SHORT && begun.elapsed() < SHORT * 10, "{:?}", begun.elapsed());
     assert_eq!(found.lookups[0].answer, "timeout");
     assert!(found.lookups[0].millis >= 200);
-    assert!(silent.queries() > 2, "a lost datagram is sent again");
 
     let found = look_up(&resolver(&servers[..1], SHORT), "vault.lan").await;
     let (reason, sentence) = failed(&found);
     assert_eq!(reason, Reason::Timeout);
     assert!(sentence.contains("did not answer within 200ms"), "{sentence}");
+}
+
+#[tokio::test]
+async fn a_lost_datagram_is_sent_again_within_the_time_out() {
+    let dns = DnsServer::start().await;
+    dns.set_default(Answer::LostOnce(Box::new(Answer::addresses(&["10.0.0.1"]))));
+    let found = look_up(&resolver(&[dns.address().to_string()], PATIENT), "vault.lan").await;
+    assert_eq!(found.outcome, Ok(ips(&["10.0.0.1"])));
+    assert_eq!(dns.queries(), 4);
 }
 
 #[tokio::test]
@@ -234,7 +242,7 @@ async fn an_answer_under_another_id_is_ignored() {
     let found = look_up(&resolver(&[dns.address().to_string()], SHORT), "vault.lan").await;
     let (reason, sentence) = failed(&found);
     assert_eq!(reason, Reason::Timeout);
-    assert!(sentence.contains("no answer to the question were ignored"), "{sentence}");
+    assert!(!sentence.contains("10.66.66.66"), "{sentence}");
 }
 
 #[tokio::test]
@@ -288,6 +296,25 @@ async fn tcp_connections_are_used_again_and_replaced_when_the_server_closed_them
 }
 
 #[tokio::test]
+async fn many_look_ups_leave_no_task_behind() {
+    let (dns, closing) = (DnsServer::start().await, DnsServer::start().await);
+    dns.set_default(Answer::Truncated(Box::new(Answer::addresses(&["10.0.0.1"]))));
+    closing.set_default(Answer::ThenClose(Box::new(Answer::ServFail)));
+    let servers = [format!("tcp://{}", closing.address()), dns.address().to_string()];
+    let resolver = resolver(&servers, PATIENT);
+    let name = DnsName::parse("vault.lan").unwrap();
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    look_up(&resolver, "vault.lan").await;
+    let before = tasks();
+    for _ in 0..10 {
+        let all = futures_util::future::join_all((0..50).map(|_| resolver.addresses(&name))).await;
+        assert!(all.iter().all(|found| found.outcome == Ok(ips(&["10.0.0.1"]))), "{all:?}");
+    }
+    look_up(&resolver, "vault.lan").await;
+    assert!(tasks() <= before + 10, "{before} tasks have become {}", tasks());
+}
+
+#[tokio::test]
 async fn without_servers_the_sentence_says_so() {
     let found = look_up(&resolver(&[], PATIENT), "vault.lan").await;
     assert_eq!(failed(&found), (Reason::Unreachable, "no name server is configured for vault.lan"));
@@ -333,6 +360,7 @@ async fn dns_over_tls_asks_a_server_whose_certificate_is_for_its_name() {
     }
     let asked = dns.asked();
     assert!(asked.iter().all(|q| q.over == "tls" && q.connection <= 2), "{asked:?}");
+    assert!(asked.iter().all(|q| q.server_name.as_deref() == Some("dns.lan")), "{asked:?}");
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Extended DNS Errors, RFC 8914: a server that could not answer says why, and the operator should read it.
 
 use acme::problem::plain;
-use hickory_proto::op::Message;
-use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
+use hickory_resolver::proto::op::Message;
+use hickory_resolver::proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 
 /// Why the server could not, in words; its own text is made harmless.
 pub(super) fn error(message: &Message) -> Option<String> {
@@ -52,7 +52,7 @@ const EXTENDED_ERRORS: [&str; 25] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hickory_proto::op::{Edns, OpCode};
+    use hickory_resolver::proto::op::{Edns, OpCode};
 
     fn told(data: &[u8]) -> Option<String> {
         let mut edns = Edns::new();

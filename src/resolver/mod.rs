@@ -10,7 +10,8 @@ mod extended;
 mod pin;
 mod question;
 mod server;
-mod wire;
+mod sockets;
+mod upstream;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -20,11 +21,12 @@ use std::time::{Duration, Instant};
 use acme::failure::{Lookup, Reason};
 use acme::identifier::{DnsName, is_within};
 use acme::problem::plain;
-use hickory_proto::rr::RecordType;
-use rustls::{ClientConfig, RootCertStore};
+use hickory_resolver::PoolContext;
+use hickory_resolver::proto::rr::RecordType;
+use rustls::RootCertStore;
 
 use question::{Question, Verdict};
-use wire::Upstream;
+use upstream::Upstream;
 
 pub use pin::Pin;
 pub use server::{Server, Transport, system_servers};
@@ -95,7 +97,6 @@ pub enum Error {
 
 /// Finds addresses. Cheap to make: it opens nothing before the first question.
 pub struct Resolver {
-    timeout: Duration,
     pins: pin::Pins,
     /// Longest suffix first.
     zones: Vec<(String, Group)>,
@@ -125,12 +126,7 @@ impl Resolver {
     /// When a pin or a zone could never answer.
     pub fn new(settings: Settings, roots: RootCertStore) -> Result<Self, Error> {
         let pins = pin::Pins::new(&settings.pins)?;
-        let all = || settings.servers.iter().chain(settings.zones.iter().flat_map(|zone| &zone.servers));
-        let tls = if all().any(|server| matches!(server.transport(), Transport::Tls(_))) {
-            Some(tls_config(roots)?)
-        } else {
-            None
-        };
+        let context = upstream::context(settings.timeout, roots)?;
         let mut zones = Vec::new();
         for zone in settings.zones {
             let refuse = |why: String| Error::Zone { suffix: zone.suffix.clone(), why };
@@ -144,11 +140,11 @@ impl Resolver {
             if zones.iter().any(|(other, _)| other == suffix.as_str()) {
                 return Err(refuse("it is there twice".to_owned()));
             }
-            zones.push((suffix.as_str().to_owned(), Group::new(zone.servers, tls.as_ref())));
+            zones.push((suffix.as_str().to_owned(), Group::new(zone.servers, &context)));
         }
         zones.sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
-        let default = Group::new(settings.servers, tls.as_ref());
-        Ok(Self { timeout: settings.timeout, pins, zones, default })
+        let default = Group::new(settings.servers, &context);
+        Ok(Self { pins, zones, default })
     }
 
     /// The addresses of a name; of a wildcard, those of its base. Takes at most the time-out for each server.
@@ -193,10 +189,7 @@ impl Resolver {
         let group = self.group_for(name);
         let mut lookups = Vec::new();
         for (server, upstream) in group.servers.iter().zip(&group.upstreams) {
-            let asked = tokio::join!(
-                six.ask(server, upstream, self.timeout),
-                four.ask(server, upstream, self.timeout)
-            );
+            let asked = tokio::join!(six.ask(server, upstream), four.ask(server, upstream));
             lookups.extend([asked.0, asked.1].into_iter().flatten());
             if six.has_addresses() || four.has_addresses() || (six.is_settled() && four.is_settled()) {
                 break;
@@ -214,8 +207,8 @@ impl Resolver {
 }
 
 impl Group {
-    fn new(servers: Vec<Server>, tls: Option<&Arc<ClientConfig>>) -> Self {
-        let upstreams = servers.iter().map(|server| Upstream::new(server, tls)).collect();
+    fn new(servers: Vec<Server>, context: &Arc<PoolContext>) -> Self {
+        let upstreams = servers.iter().map(|server| Upstream::new(server, context)).collect();
         Self { servers, upstreams }
     }
 }
@@ -235,12 +228,12 @@ impl Family {
         Self { name: name.base().to_owned(), question, record, verdicts: Vec::new() }
     }
 
-    async fn ask(&mut self, server: &Server, upstream: &Upstream, limit: Duration) -> Option<Lookup> {
+    async fn ask(&mut self, server: &Server, upstream: &Upstream) -> Option<Lookup> {
         if self.is_settled() {
             return None;
         }
         let begun = Instant::now();
-        let verdict = upstream.ask(&self.question, limit).await;
+        let verdict = upstream.ask(&self.question).await;
         let lookup = Lookup {
             name: self.name.clone(),
             record: self.record.to_string(),
@@ -285,18 +278,6 @@ fn explain(name: &DnsName, six: &Family, four: &Family) -> (Reason, String) {
         }
     }
     (reason, plain(&format!("looking up {}: {}", name.base(), clauses.join("; ")), SENTENCE))
-}
-
-/// The public authorities and the given ones; TLS 1.2 and 1.3. No ALPN: RFC 7858 asks for none, and a server that has a
-/// list of its own would refuse.
-fn tls_config(mut roots: RootCertStore) -> Result<Arc<ClientConfig>, Error> {
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
 }
 
 /// How long the sentence of a failed look-up may be.

@@ -1,22 +1,21 @@
-//! One DNS question and the reading of its answer: RFC 1035 4, EDNS (RFC 6891), CNAME chains within the answer
-//! (RFC 1034 3.6.2). Bytes in, verdict out; knows no socket and no server.
+//! One DNS question and the judging of its answer: RFC 1035 4, EDNS (RFC 6891), CNAME chains within the answer
+//! (RFC 1034 3.6.2). Message in, verdict out; knows no socket and no server.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use acme::failure::Reason;
 use acme::identifier::DnsName;
 use acme::problem::plain;
-use hickory_proto::op::{Edns, Message, MessageType, Query, ResponseCode};
-use hickory_proto::rr::{DNSClass, Name, RData, RecordType};
+use hickory_resolver::proto::op::{DnsRequest, DnsRequestOptions, Message, Query, ResponseCode};
+use hickory_resolver::proto::rr::{DNSClass, Name, RData, RecordType};
 
 use super::extended;
 
 /// A question for the addresses of one family.
 #[derive(Clone, Debug)]
 pub(super) struct Question {
-    id: u16,
     query: Query,
-    bytes: Vec<u8>,
 }
 
 /// What came of asking one server one question.
@@ -32,90 +31,56 @@ pub(super) struct Verdict {
     pub(super) clause: String,
 }
 
-/// What a datagram or a frame was to a question.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Reply {
-    /// The answer.
-    Answer(Verdict),
-    /// The answer did not fit; ask over TCP.
-    Truncated,
-    /// The server does not understand EDNS, RFC 6891 7; ask without.
-    WithoutEdns,
-    /// Nothing to do with the question: forged, late, or noise.
-    Foreign,
-}
-
 impl Question {
-    /// A question under a random id, for the name as it stands: absolute, with recursion desired, letters as they are
-    /// (0x20 off, for the sake of old servers).
+    /// For the name as it stands: absolute, so that no search list applies.
     pub(super) fn new(name: &DnsName, record: RecordType) -> Self {
         let mut absolute = Name::from_ascii(name.base()).expect("a DnsName is a name in DNS");
         absolute.set_fqdn(true);
-        let query = Query::query(absolute, record);
-        let mut edns = Edns::new();
-        edns.set_max_payload(PAYLOAD);
-        Self::encode(query, Some(edns))
+        Self { query: Query::query(absolute, record) }
+    }
+
+    /// The question under a random id; a datagram that gets no answer is sent again after `resend`.
+    pub(super) fn request(&self, resend: Duration) -> DnsRequest {
+        let mut options = DnsRequestOptions::default();
+        options.recursion_desired = true;
+        options.use_edns = true;
+        options.edns_payload_len = PAYLOAD;
+        // Letters stay as they are (0x20 off), for the sake of old servers.
+        options.case_randomization = false;
+        options.retry_interval = resend;
+        DnsRequest::from_query(self.query.clone(), options)
     }
 
     /// The same question for a server that knows no EDNS.
-    pub(super) fn without_edns(&self) -> Self {
-        Self::encode(self.query.clone(), None)
+    pub(super) fn request_without_edns(&self, resend: Duration) -> DnsRequest {
+        let mut request = self.request(resend);
+        request.edns = None;
+        request
     }
 
-    fn encode(query: Query, edns: Option<Edns>) -> Self {
-        let mut message = Message::query();
-        message.metadata.recursion_desired = true;
-        message.add_query(query.clone());
-        message.edns = edns;
-        let bytes = message.to_vec().expect("a question of one name can be written");
-        Self { id: message.id, query, bytes }
+    /// Whether the server did not understand EDNS, RFC 6891 7, and should be asked without.
+    pub(super) fn is_refused_for_edns(&self, answer: &Message) -> bool {
+        matches!(answer.response_code, ResponseCode::FormErr | ResponseCode::NotImp) && answer.edns.is_none()
     }
 
-    /// The message.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// Judges a message that came back. Only one with our id and our question counts: anybody can send a datagram.
-    pub(super) fn read(&self, bytes: &[u8]) -> Reply {
-        let is_ours = bytes.len() >= HEADER && bytes[..2] == self.id.to_be_bytes() && bytes[2] & 0x80 != 0;
-        if !is_ours {
-            return Reply::Foreign;
-        }
-        // Before parsing: some servers cut the message in the middle of a record.
-        if bytes[2] & 0x02 != 0 {
-            return Reply::Truncated;
-        }
-        let Ok(message) = Message::from_vec(bytes) else {
-            return Reply::Answer(Verdict::unreadable("sent an answer that is no DNS message"));
-        };
-        let code = message.metadata.response_code;
+    /// What the answer says.
+    pub(super) fn judge(&self, message: &Message) -> Verdict {
+        let code = message.response_code;
         // Some refusals come without the question (RFC 1035 4.1.1 does not ask for it); anything else must repeat it.
         let repeats = match message.queries.as_slice() {
             [] => code != ResponseCode::NoError && code != ResponseCode::NXDomain,
             [one] => one.name() == self.query.name() && one.query_type() == self.query.query_type(),
             _ => false,
         };
-        if !repeats || message.metadata.message_type != MessageType::Response {
-            return Reply::Foreign;
+        if !repeats {
+            return Verdict::unreadable("sent an answer to another question");
         }
-        if matches!(code, ResponseCode::FormErr | ResponseCode::NotImp)
-            && message.edns.is_none()
-            && self.has_edns()
-        {
-            return Reply::WithoutEdns;
+        if message.truncation {
+            return Verdict::unreadable("cut its answer short even over a stream");
         }
-        Reply::Answer(self.judge(&message))
-    }
-
-    fn has_edns(&self) -> bool {
-        self.bytes[HEADER - 1] != 0 // ARCOUNT: the OPT record is the only additional one
-    }
-
-    fn judge(&self, message: &Message) -> Verdict {
         let more = extended::error(message).map(|text| format!(" ({text})")).unwrap_or_default();
         let kind = self.query.query_type();
-        match message.metadata.response_code {
+        match code {
             ResponseCode::NoError => self.addresses(message, &more),
             ResponseCode::NXDomain => Verdict::without(
                 "NXDOMAIN",
@@ -217,14 +182,13 @@ const PAYLOAD: u16 = 1232;
 const MAX_ALIASES: usize = 8;
 /// How many addresses of an answer are kept.
 const MAX_ADDRESSES: usize = 16;
-/// Octets of a message header.
-const HEADER: usize = 12;
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hickory_proto::op::OpCode;
-    use hickory_proto::rr::Record;
-    use hickory_proto::rr::rdata::{A, CNAME};
+    use hickory_resolver::proto::op::{Edns, OpCode};
+    use hickory_resolver::proto::rr::Record;
+    use hickory_resolver::proto::rr::rdata::{A, CNAME};
 
     fn question() -> Question {
         Question::new(&DnsName::parse("vault.lan").unwrap(), RecordType::A)
@@ -235,18 +199,11 @@ mod tests {
     }
 
     fn answer(question: &Question, code: ResponseCode, records: Vec<Record>) -> Message {
-        let mut message = Message::response(question.id, OpCode::Query);
+        let mut message = Message::response(1, OpCode::Query);
         message.metadata.response_code = code;
         message.add_query(question.query.clone());
         message.answers = records;
         message
-    }
-
-    fn verdict(question: &Question, message: &Message) -> Verdict {
-        match question.read(&message.to_vec().unwrap()) {
-            Reply::Answer(verdict) => verdict,
-            other => panic!("{other:?}"),
-        }
     }
 
     fn a(owner: &str, ip: [u8; 4]) -> Record {
@@ -259,11 +216,11 @@ mod tests {
 
     #[test]
     fn a_question_asks_for_recursion_and_offers_1232_octets() {
-        let message = Message::from_vec(question().bytes()).unwrap();
-        assert!(message.metadata.recursion_desired);
-        assert_eq!(message.edns.as_ref().unwrap().max_payload(), 1232);
-        assert_eq!(message.queries[0].name().to_ascii(), "vault.lan.");
-        assert!(Message::from_vec(question().without_edns().bytes()).unwrap().edns.is_none());
+        let request = question().request(Duration::from_secs(1));
+        assert!(request.recursion_desired);
+        assert_eq!(request.edns.as_ref().unwrap().max_payload(), 1232);
+        assert_eq!(request.queries[0].name().to_ascii(), "vault.lan.");
+        assert!(question().request_without_edns(Duration::from_secs(1)).edns.is_none());
     }
 
     #[test]
@@ -275,7 +232,7 @@ mod tests {
             cname("vault.lan.", "b.lan."),
             a("x.lan.", [9; 4]),
         ];
-        let verdict = verdict(&question, &answer(&question, ResponseCode::NoError, records));
+        let verdict = question.judge(&answer(&question, ResponseCode::NoError, records));
         assert_eq!(verdict.addresses, [IpAddr::from([10, 0, 0, 9])]);
     }
 
@@ -283,47 +240,32 @@ mod tests {
     fn a_chain_or_a_circle_of_aliases_ends() {
         let question = question();
         let circle = vec![cname("vault.lan.", "b.lan."), cname("b.lan.", "vault.lan.")];
-        let read = verdict(&question, &answer(&question, ResponseCode::NoError, circle));
+        let read = question.judge(&answer(&question, ResponseCode::NoError, circle));
         assert_eq!((read.word.as_str(), read.reason), ("unreadable", Some(Reason::Malformed)));
         let dangling = vec![cname("vault.lan.", "gone.lan.")];
-        let read = verdict(&question, &answer(&question, ResponseCode::NoError, dangling));
+        let read = question.judge(&answer(&question, ResponseCode::NoError, dangling));
         assert_eq!(read.reason, Some(Reason::Nodata));
         assert!(read.clause.contains("alias of gone.lan,"), "{}", read.clause);
     }
 
     #[test]
-    fn an_answer_under_another_id_or_to_another_question_is_not_ours() {
+    fn an_answer_to_another_question_is_not_believed() {
         let question = question();
         let mut message = answer(&question, ResponseCode::NoError, vec![a("vault.lan.", [10, 0, 0, 9])]);
         message.queries[0] = Query::query(name("evil.lan."), RecordType::A);
-        assert_eq!(question.read(&message.to_vec().unwrap()), Reply::Foreign);
+        assert_eq!(question.judge(&message).reason, Some(Reason::Malformed));
         message.queries.clear();
-        assert_eq!(question.read(&message.to_vec().unwrap()), Reply::Foreign);
-        message.add_query(question.query.clone());
-        message.metadata.id = question.id.wrapping_add(1);
-        assert_eq!(question.read(&message.to_vec().unwrap()), Reply::Foreign);
-        assert_eq!(question.read(question.bytes()), Reply::Foreign, "our own question come back");
-        assert_eq!(question.read(&[]), Reply::Foreign);
+        assert_eq!(question.judge(&message).reason, Some(Reason::Malformed));
+        message.metadata.response_code = ResponseCode::ServFail;
+        assert_eq!(question.judge(&message).reason, Some(Reason::Servfail), "a failure may leave it out");
     }
 
     #[test]
-    fn noise_under_our_id_is_unreadable() {
-        let question = question();
-        let mut bytes = question.id.to_be_bytes().to_vec();
-        bytes.extend([0x80, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xc0, 0x0c, 0xc0]);
-        assert!(matches!(
-            question.read(&bytes),
-            Reply::Answer(Verdict { reason: Some(Reason::Malformed), .. })
-        ));
-    }
-
-    #[test]
-    fn a_server_without_edns_is_asked_without() {
-        let question = question();
-        let message = answer(&question, ResponseCode::FormErr, vec![]);
-        assert_eq!(question.read(&message.to_vec().unwrap()), Reply::WithoutEdns);
-        let plain = question.without_edns();
-        let message = answer(&plain, ResponseCode::FormErr, vec![]);
-        assert_eq!(verdict(&plain, &message).word, "FORMERR");
+    fn a_server_without_edns_is_known_by_its_refusal() {
+        let mut message = answer(&question(), ResponseCode::FormErr, vec![]);
+        assert!(question().is_refused_for_edns(&message));
+        assert_eq!(question().judge(&message).word, "FORMERR");
+        message.set_edns(Edns::new());
+        assert!(!question().is_refused_for_edns(&message), "it knows EDNS and means something else");
     }
 }

@@ -13,10 +13,10 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
-use hickory_proto::op::{Edns, Message, ResponseCode};
-use hickory_proto::rr::rdata::opt::EdnsOption;
-use hickory_proto::rr::rdata::{A, AAAA, CNAME, TXT};
-use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_resolver::proto::op::{Edns, Message, ResponseCode};
+use hickory_resolver::proto::rr::rdata::opt::EdnsOption;
+use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, TXT};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinHandle;
@@ -41,6 +41,8 @@ pub enum Answer {
     Refused,
     /// No answer at all; over TCP, the connection stays open.
     Silence,
+    /// The first question for each record gets no answer, as if its datagram were lost; the next gets this one.
+    LostOnce(Box<Answer>),
     /// Over UDP the answer is cut short; over TCP it is whole.
     Truncated(Box<Answer>),
     /// The answer under an id that was not asked, and then nothing.
@@ -75,6 +77,8 @@ pub struct Asked {
     pub connection: usize,
     /// What the asker can take, when it sent EDNS.
     pub payload: Option<u16>,
+    /// For which name the TLS client asked (SNI).
+    pub server_name: Option<String>,
 }
 
 /// The server; it ends when it is dropped.
@@ -159,7 +163,7 @@ impl Drop for DnsServer {
 async fn serve_udp(socket: UdpSocket, state: Arc<Mutex<State>>) {
     let mut buffer = vec![0; 4096];
     while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
-        if let Some((bytes, _)) = answer(&buffer[..length], "udp", 0, &state) {
+        if let Some((bytes, _)) = answer(&buffer[..length], "udp", 0, None, &state) {
             let _ = socket.send_to(&bytes, from).await;
         }
     }
@@ -168,14 +172,16 @@ async fn serve_udp(socket: UdpSocket, state: Arc<Mutex<State>>) {
 async fn serve_streams(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<Mutex<State>>) {
     while let Ok((stream, _)) = listener.accept().await {
         let (tls, state) = (tls.clone(), Arc::clone(&state));
+        let _ = stream.set_nodelay(true); // as servers do: answers do not wait for each other
         tokio::spawn(async move {
             match tls {
                 Some(acceptor) => {
                     if let Ok(stream) = acceptor.accept(stream).await {
-                        serve_stream(stream, "tls", &state).await;
+                        let name = stream.get_ref().1.server_name().map(str::to_owned);
+                        serve_stream(stream, "tls", name.as_deref(), &state).await;
                     }
                 }
-                None => serve_stream(stream, "tcp", &state).await,
+                None => serve_stream(stream, "tcp", None, &state).await,
             }
         });
     }
@@ -184,6 +190,7 @@ async fn serve_streams(listener: TcpListener, tls: Option<TlsAcceptor>, state: A
 async fn serve_stream<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     over: &'static str,
+    server_name: Option<&str>,
     state: &Mutex<State>,
 ) {
     let connection = {
@@ -196,7 +203,7 @@ async fn serve_stream<S: AsyncRead + AsyncWrite + Unpin>(
         if stream.read_exact(&mut question).await.is_err() {
             return;
         }
-        let Some((bytes, close)) = answer(&question, over, connection, state) else { continue };
+        let Some((bytes, close)) = answer(&question, over, connection, server_name, state) else { continue };
         let length = u16::try_from(bytes.len()).expect("an answer fits").to_be_bytes();
         let sent = stream.write_all(&[&length[..], &bytes].concat()).await;
         if sent.is_err() || stream.flush().await.is_err() || close {
@@ -210,6 +217,7 @@ fn answer(
     bytes: &[u8],
     over: &'static str,
     connection: usize,
+    server_name: Option<&str>,
     state: &Mutex<State>,
 ) -> Option<(Vec<u8>, bool)> {
     let question = Message::from_vec(bytes).ok()?;
@@ -224,8 +232,14 @@ fn answer(
             over,
             connection,
             payload,
+            server_name: server_name.map(str::to_owned),
         });
-        state.answers.get(&name.to_ascii_lowercase()).unwrap_or(&state.default).clone()
+        let record = query.query_type().to_string();
+        let before = state.asked.iter().filter(|q| q.name == name && q.record == record).count() - 1;
+        match state.answers.get(&name.to_ascii_lowercase()).unwrap_or(&state.default).clone() {
+            Answer::LostOnce(_) if before == 0 => return None,
+            chosen => chosen,
+        }
     };
     let mut message = Message::response(question.id, question.metadata.op_code);
     message.metadata.recursion_desired = question.metadata.recursion_desired;
@@ -294,6 +308,7 @@ fn render(
             return render(a, message, name, record, over);
         }
         Answer::Families { aaaa: inner, .. }
+        | Answer::LostOnce(inner)
         | Answer::Truncated(inner)
         | Answer::NoEdns(inner)
         | Answer::ThenClose(inner) => return render(inner, message, name, record, over),
