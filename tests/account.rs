@@ -1,0 +1,86 @@
+//! The life of an account: RFC 8555 7.3, and above all its change of key (7.3.5).
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "what surprises a test ends it")]
+
+mod support;
+
+use serde_json::{Value, json};
+
+use support::jose::{Key, sign};
+use support::{Ca, Client, Reply, Responder, oracle};
+
+const KEY_CHANGE: &str = "/acme/key-change";
+
+/// The inner JWS of a key change, as it should be.
+fn inner(client: &Client, new: &Key) -> (Value, Value) {
+    let protected = json!({"alg": new.algorithm(), "jwk": new.jwk(), "url": client.url(KEY_CHANGE)});
+    let payload = json!({"account": client.kid(), "oldKey": client.key.jwk()});
+    (protected, payload)
+}
+
+async fn change(client: &Client, new: &Key, (protected, payload): (Value, Value)) -> Reply {
+    let jws = sign(new, &protected.to_string(), payload.to_string().as_bytes());
+    client.post(KEY_CHANGE, jws).await
+}
+
+#[tokio::test]
+async fn a_key_is_changed_and_the_old_one_is_refused_at_once() {
+    let ca = Ca::pinned().await;
+    let responder = Responder::start(ca.http_port).await;
+    let client = Client::registered(&ca).await;
+    let before = client.issue(&["before.corp.lan"], &responder).await;
+    let kid = client.kid();
+
+    let new = Key::generate();
+    let reply = change(&client, &new, inner(&client, &new)).await;
+    assert_eq!(reply.expect(200)["status"], "valid");
+
+    let late = client.read(&kid).await;
+    assert!((400..500).contains(&late.status), "{late}");
+    let mut lookup = client.draft("/acme/new-account", json!({"onlyReturnExisting": true})).await;
+    lookup.by_jwk();
+    assert_eq!(client.send(&lookup).await.problem_type(), "accountDoesNotExist");
+
+    let renewed = Client::with_key(&ca, new);
+    let found = renewed.register().await;
+    assert_eq!((found.status, found.header("location")), (200, Some(kid.as_str())));
+    let after = renewed.issue(&["after.corp.lan"], &responder).await;
+    oracle::check(&ca, &[before.pem, after.pem]).await;
+}
+
+#[tokio::test]
+async fn a_key_that_another_account_has_is_a_conflict_that_says_whose() {
+    let ca = Ca::pinned().await;
+    let (one, other) = (Client::registered(&ca).await, Client::registered(&ca).await);
+    let reply = change(&one, &other.key, inner(&one, &other.key)).await;
+    assert_eq!((reply.status, reply.header("location")), (409, Some(other.kid().as_str())), "{reply}");
+    assert_eq!(one.read(&one.kid()).await.status, 200, "its own key still holds");
+}
+
+#[tokio::test]
+async fn each_check_of_a_key_change_is_made() {
+    let ca = Ca::pinned().await;
+    let client = Client::registered(&ca).await;
+    let stranger = Client::registered(&ca).await;
+    let new = Key::generate();
+    let bends: &[(&str, fn(&mut Value, &mut Value, &Client, &Client))] = &[
+        ("the account of another", |_, payload, _, stranger| payload["account"] = stranger.kid().into()),
+        ("the key of another as oldKey", |_, payload, _, stranger| payload["oldKey"] = stranger.key.jwk()),
+        ("no oldKey", |_, payload, _, _| payload["oldKey"] = Value::Null),
+        ("another url inside", |protected, _, client, _| {
+            protected["url"] = client.url("/acme/new-order").into();
+        }),
+        ("a nonce inside", |protected, _, _, _| protected["nonce"] = "AAAA".into()),
+        ("kid inside", |protected, _, client, _| protected["kid"] = client.kid().into()),
+        ("a jwk that did not sign", |protected, _, _, stranger| protected["jwk"] = stranger.key.jwk()),
+    ];
+    for (what, bend) in bends {
+        let (mut protected, mut payload) = inner(&client, &new);
+        bend(&mut protected, &mut payload, &client, &stranger);
+        let reply = change(&client, &new, (protected, payload)).await;
+        assert_eq!((reply.status, reply.problem_type().as_str()), (400, "malformed"), "{what}: {reply}");
+    }
+    let not_inner = client.post(KEY_CHANGE, json!({"account": client.kid()})).await;
+    assert_eq!(not_inner.problem_type(), "malformed");
+    assert_eq!(client.read(&client.kid()).await.status, 200, "nothing was changed");
+}
