@@ -108,3 +108,6 @@ pub fn status(error: &anyhow::Error) -> u8 {
     }
     exit::FAILED
 }
+    if error.chain().any(|cause| matches!(cause.downcast_ref(), Some(OpenError::Denied { .. }))) {
+        return exit::NO_PERMISSION;
+    }
