@@ -44,7 +44,8 @@ impl Output<'_> {
     /// Writes items as JSON.
     pub(super) fn envelope<T: Serialize>(&mut self, verb: &str, items: &[T]) -> anyhow::Result<()> {
         let envelope = Envelope { schema: format!("ca-ctl/{verb}/1"), generated_at: self.now, items };
-        serde_json::to_writer(&mut *self.out, &envelope)?;
+        // As an I/O error: a reader that went away is told from a failure by it.
+        serde_json::to_writer(&mut *self.out, &envelope).map_err(std::io::Error::from)?;
         Ok(writeln!(self.out)?)
     }
 
