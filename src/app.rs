@@ -44,6 +44,8 @@ pub struct App {
     live: ArcSwap<Live>,
     reloads: watch::Sender<()>,
     own: ArcSwapOption<Own>,
+    /// Held by whoever renews the server's own certificate: a reload and the timer may want to at the same moment.
+    pub(crate) renewing: tokio::sync::Mutex<()>,
 }
 
 /// The server's own certificate and key. `tasks` renews it.
@@ -124,6 +126,7 @@ impl App {
             own: ArcSwapOption::empty(),
         };
         (Arc::new(app), waiting)
+            renewing: tokio::sync::Mutex::default(),
     }
 
     /// The present configuration, keys and resolver.
