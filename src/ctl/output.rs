@@ -5,7 +5,7 @@ use std::io::Write;
 use acme::time::Timestamp;
 use serde::Serialize;
 
-use super::table::{Table, terminal_width};
+use super::table::Table;
 
 /// The envelope of `--json`.
 #[derive(Serialize)]
@@ -19,6 +19,8 @@ struct Envelope<'a, T> {
 pub(super) struct Output<'a> {
     pub(super) out: &'a mut dyn Write,
     pub(super) json: bool,
+    /// Within how many columns a table stays; `None` is a pipe, where nothing is cut.
+    pub(super) width: Option<usize>,
     pub(super) now: Timestamp,
 }
 
@@ -38,7 +40,7 @@ impl Output<'_> {
         for item in items {
             table.row(row(item));
         }
-        Ok(table.write(self.out, terminal_width())?)
+        Ok(table.write(self.out, self.width)?)
     }
 
     /// Writes items as JSON.
