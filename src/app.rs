@@ -44,6 +44,8 @@ pub struct App {
     live: ArcSwap<Live>,
     reloads: watch::Sender<()>,
     own: ArcSwapOption<Own>,
+    /// Held by whoever renews the server's own certificate: a reload and the timer may want to at the same moment.
+    pub(crate) renewing: tokio::sync::Mutex<()>,
 }
 
 /// The server's own certificate and key. `tasks` renews it.
@@ -94,9 +96,11 @@ impl Live {
     /// Loads keys and builds the resolver for a configuration.
     ///
     /// # Errors
-    /// What is wrong with a key, a certificate or a name server, and what would do.
+    /// What is wrong with a key, a certificate or a name server, and what would do; an issuer that may not certify the
+    /// server's own host.
     pub fn build(config: Config, now: Timestamp) -> anyhow::Result<Self> {
         let ca = Ca::load(&config.ca, now)?;
+        ca.active(now)?.permits(&config.host).map_err(|why| anyhow::anyhow!("server.url: {why}"))?;
         let mut roots = rustls::RootCertStore::empty();
         roots.add(rustls::pki_types::CertificateDer::from(ca.root_der().to_vec()))?;
         let resolver = Resolver::new(config.resolver()?, roots)?;
@@ -124,6 +128,7 @@ impl App {
             live: ArcSwap::from_pointee(live),
             reloads: watch::Sender::default(),
             own: ArcSwapOption::empty(),
+            renewing: tokio::sync::Mutex::default(),
         };
         (Arc::new(app), waiting)
     }

@@ -188,8 +188,9 @@ impl Error {
 /// Which of these it is not.
 pub fn read_root(path: &Path) -> Result<Certificate, Error> {
     let root = Certificate::read_one(path)?;
-    root.check_authority(1).map_err(|why| Error::file(path, why))?;
+    // First of all: what stands here by mistake is an intermediate, mostly.
     root.check_issued_by(&root).map_err(|why| Error::file(path, format!("is not a root: {why}")))?;
+    root.check_authority(1).map_err(|why| Error::file(path, why))?;
     Ok(root)
 }
 

@@ -58,6 +58,8 @@ pub struct Error {
     key: String,
     /// What is wrong, and what would do.
     why: String,
+    /// What the system said, when the file cannot be read.
+    source: Option<std::io::Error>,
 }
 
 impl fmt::Display for Error {
@@ -69,7 +71,17 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|source| source as _)
+    }
+}
+
+impl Error {
+    fn new(key: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { key: key.into(), why: why.into(), source: None }
+    }
+}
 
 impl Config {
     /// Reads and judges the file at `path`.
@@ -78,8 +90,11 @@ impl Config {
     /// The first key that cannot stand, with what would do.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let text = std::fs::read_to_string(path).map_err(|error| Error {
-            key: String::new(),
-            why: format!("{}: {error}; name the configuration with --config", path.display()),
+            source: Some(error),
+            ..Error::new(
+                "",
+                format!("{} cannot be read; name the configuration with --config", path.display()),
+            )
         })?;
         let dir = std::path::absolute(path)
             .ok()
@@ -93,10 +108,9 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, dir: &Path) -> Result<Self, Error> {
-        let file: file::File = toml::from_str(text)
-            .map_err(|error| Error { key: String::new(), why: nearest::explain(&error, text) })?;
-        let url =
-            ServerUrl::parse(&file.server.url).map_err(|why| Error { key: "server.url".into(), why })?;
+        let file: file::File =
+            toml::from_str(text).map_err(|error| Error::new("", nearest::explain(&error, text)))?;
+        let url = ServerUrl::parse(&file.server.url).map_err(|why| Error::new("server.url", why))?;
         let listen = match &file.server.listen {
             Some(texts) => addresses("server.listen", texts)?,
             None => vec![SocketAddr::new(IpAddr::from([0u16; 8]), url.port())],
@@ -128,10 +142,8 @@ impl Config {
     pub fn resolver(&self) -> Result<resolver::Settings, Error> {
         let mut settings = self.resolver.clone();
         if self.host_servers {
-            settings.servers = resolver::system_servers().map_err(|error| Error {
-                key: "resolver.servers".into(),
-                why: format!("it is not given, and {error}"),
-            })?;
+            settings.servers = resolver::system_servers()
+                .map_err(|error| Error::new("resolver.servers", format!("it is not given, and {error}")))?;
         }
         Ok(settings)
     }
@@ -160,7 +172,7 @@ impl Config {
 }
 
 fn refuse<T>(key: &str, why: impl Into<String>) -> Result<T, Error> {
-    Err(Error { key: key.to_owned(), why: why.into() })
+    Err(Error::new(key, why))
 }
 
 fn addresses(key: &str, texts: &[String]) -> Result<Vec<SocketAddr>, Error> {
@@ -227,8 +239,7 @@ fn resolver_settings(file: &file::Resolver) -> Result<resolver::Settings, Error>
     let mut pins = BTreeMap::new();
     for (pattern, texts) in &file.pins {
         let key = format!("resolver.pins.\"{pattern}\"");
-        let name =
-            DnsName::parse(pattern).map_err(|problem| Error { key: key.clone(), why: problem.detail })?;
+        let name = DnsName::parse(pattern).map_err(|problem| Error::new(&key, problem.detail))?;
         if texts.is_empty() {
             return refuse(&key, "it has no address");
         }
@@ -240,7 +251,7 @@ fn resolver_settings(file: &file::Resolver) -> Result<resolver::Settings, Error>
     let mut zones = Vec::new();
     for zone in &file.zone {
         let suffix = DnsName::parse(zone.suffix.trim_start_matches("*."))
-            .map_err(|problem| Error { key: "resolver.zone.suffix".into(), why: problem.detail })?;
+            .map_err(|problem| Error::new("resolver.zone.suffix", problem.detail))?;
         let servers = name_servers("resolver.zone.servers", &zone.servers)?;
         if servers.is_empty() {
             return refuse(
@@ -255,10 +266,7 @@ fn resolver_settings(file: &file::Resolver) -> Result<resolver::Settings, Error>
 }
 
 fn name_servers(key: &str, texts: &[String]) -> Result<Vec<resolver::Server>, Error> {
-    texts
-        .iter()
-        .map(|text| resolver::Server::parse(text).map_err(|why| Error { key: key.to_owned(), why }))
-        .collect()
+    texts.iter().map(|text| resolver::Server::parse(text).map_err(|why| Error::new(key, why))).collect()
 }
 
 fn validation_settings(file: &file::Validation) -> Result<validate::Settings, Error> {
@@ -306,7 +314,7 @@ fn policy_settings(
     let rules = |key: &str, texts: &[String]| {
         texts
             .iter()
-            .map(|text| Rule::parse(text).map_err(|why| Error { key: key.to_owned(), why }))
+            .map(|text| Rule::parse(text).map_err(|why| Error::new(key, why)))
             .collect::<Result<Vec<_>, _>>()
     };
     let mut judged = BTreeMap::new();

@@ -128,14 +128,15 @@ impl Show {
         mut output: Output<'_>,
     ) -> anyhow::Result<()> {
         let now = output.now;
+        let name = self.what.to_ascii_lowercase();
         let certificates = match Serial::parse(&self.what) {
             Some(serial) if self.what.len() >= 16 && !self.what.contains('.') => {
                 store.certificate(&serial).await?.into_iter().collect()
             }
-            _ => store.certificates_of_name(&self.what.to_ascii_lowercase(), SHOWN).await?,
+            _ => store.certificates_of_name(&name, SHOWN).await?,
         };
         let items: Vec<Item> = certificates.iter().filter_map(|c| item(c, thresholds, now)).collect();
-        let failed = orders::failed_of_name(store, &self.what, now).await?;
+        let failed = orders::failed_of_name(store, &name, now).await?;
         if items.is_empty() && failed.is_empty() {
             bail!(
                 "nothing is known of {}; `ca-ctl list` shows what is",
@@ -144,6 +145,9 @@ impl Show {
         }
         if output.json {
             return output.envelope("show", &items);
+        }
+        if items.is_empty() {
+            output.line(&name)?;
         }
         for item in &items {
             output.line(&item.name)?;

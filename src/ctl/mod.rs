@@ -34,6 +34,9 @@ pub struct Cli {
     /// One JSON object instead of a table
     #[arg(long, global = true)]
     json: bool,
+    /// How wide tables may be. Left out: as wide as the terminal, and in a pipe as wide as they need
+    #[arg(long, global = true, value_name = "N", env = "COLUMNS", hide = true)]
+    columns: Option<String>,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -72,7 +75,10 @@ impl Cli {
     /// # Errors
     /// A sentence for standard error; [`status`] tells the exit status that goes with it.
     pub async fn run(self, clock: &Clock, out: &mut dyn Write) -> anyhow::Result<()> {
-        let output = Output { out, json: self.json, now: clock.now() };
+        // A shell's COLUMNS that is no number is no reason to say nothing.
+        let columns = self.columns.and_then(|columns| columns.parse().ok());
+        let width = columns.or_else(table::terminal_width);
+        let output = Output { out, json: self.json, width, now: clock.now() };
         let verb = match self.verb {
             Verb::Ceremony(ceremony) => {
                 let mut console = ceremony::Console { out: output.out, err: &mut std::io::stderr() };
@@ -101,6 +107,9 @@ impl Cli {
 pub fn status(error: &anyhow::Error) -> u8 {
     let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
     if io.is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied) {
+        return exit::NO_PERMISSION;
+    }
+    if error.chain().any(|cause| matches!(cause.downcast_ref(), Some(OpenError::Denied { .. }))) {
         return exit::NO_PERMISSION;
     }
     if error.chain().any(|cause| cause.is::<OpenError>() || cause.is::<store::Error>()) {

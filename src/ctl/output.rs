@@ -5,7 +5,7 @@ use std::io::Write;
 use acme::time::Timestamp;
 use serde::Serialize;
 
-use super::table::{Table, terminal_width};
+use super::table::Table;
 
 /// The envelope of `--json`.
 #[derive(Serialize)]
@@ -19,6 +19,8 @@ struct Envelope<'a, T> {
 pub(super) struct Output<'a> {
     pub(super) out: &'a mut dyn Write,
     pub(super) json: bool,
+    /// Within how many columns a table stays; `None` is a pipe, where nothing is cut.
+    pub(super) width: Option<usize>,
     pub(super) now: Timestamp,
 }
 
@@ -38,13 +40,14 @@ impl Output<'_> {
         for item in items {
             table.row(row(item));
         }
-        Ok(table.write(self.out, terminal_width())?)
+        Ok(table.write(self.out, self.width)?)
     }
 
     /// Writes items as JSON.
     pub(super) fn envelope<T: Serialize>(&mut self, verb: &str, items: &[T]) -> anyhow::Result<()> {
         let envelope = Envelope { schema: format!("ca-ctl/{verb}/1"), generated_at: self.now, items };
-        serde_json::to_writer(&mut *self.out, &envelope)?;
+        // As an I/O error: a reader that went away is told from a failure by it.
+        serde_json::to_writer(&mut *self.out, &envelope).map_err(std::io::Error::from)?;
         Ok(writeln!(self.out)?)
     }
 

@@ -85,9 +85,9 @@ impl Resolve {
 
 fn tell(item: &Item, output: &mut Output<'_>) -> anyhow::Result<()> {
     for lookup in &item.lookups {
-        let addresses = lookup.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let addresses: String = lookup.addresses.iter().map(|address| format!(" {address}")).collect();
         output.line(&format!(
-            "{} {:<4} {} -> {} {addresses} ({} ms)",
+            "{} {:<4} {} -> {}{addresses} ({} ms)",
             lookup.name, lookup.record, lookup.server, lookup.answer, lookup.millis
         ))?;
     }

@@ -46,21 +46,25 @@ impl Table {
     }
 }
 
-/// How wide the output is: `COLUMNS`, else the terminal that it goes to, else no bound.
+/// How wide the terminal is that standard output goes to; `None` when it goes elsewhere, even if the errors go to one.
 pub(super) fn terminal_width() -> Option<usize> {
-    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    columns.or_else(|| terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)))
+    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0))
 }
 
-/// Takes from the widest column until everything fits, or nothing can be taken any more.
+/// Takes from the long columns first, the last before the others, then from the first one, because that is the thing
+/// itself, and then from the short ones; until everything fits, or nothing can be taken any more.
 fn shrink(widths: &mut [usize], limit: usize) {
     let gaps = GAP * widths.len().saturating_sub(1);
-    while widths.iter().sum::<usize>() + gaps > limit {
-        match widths.iter_mut().max() {
-            Some(widest) if *widest > LEAST => *widest -= 1,
-            _ => return,
-        }
-    }
+    let mut over = (widths.iter().sum::<usize>() + gaps).saturating_sub(limit);
+    let mut take = |width: &mut usize| {
+        let taken = over.min(width.saturating_sub(LEAST));
+        *width -= taken;
+        over -= taken;
+    };
+    let Some((first, others)) = widths.split_first_mut() else { return };
+    others.iter_mut().rev().filter(|width| **width > SHORT).for_each(&mut take);
+    take(first);
+    others.iter_mut().rev().for_each(take);
 }
 
 fn cut(text: &str, width: usize) -> String {
@@ -83,6 +87,8 @@ fn cut(text: &str, width: usize) -> String {
 const GAP: usize = 2;
 /// No column is cut below this.
 const LEAST: usize = 8;
+/// A column of this width, such as a span of time, would say little if it were cut.
+const SHORT: usize = 12;
 const CELL: usize = 400;
 
 #[cfg(test)]
@@ -108,6 +114,13 @@ mod tests {
         let text = text(Some(40));
         assert!(text.lines().all(|line| line.width() <= 40), "{text}");
         assert!(text.contains("vault.lan  expired  10.0.0.53 answered …"), "{text}");
+    }
+
+    #[test]
+    fn the_last_columns_give_way_before_the_names() {
+        let text = text(Some(28));
+        assert!(text.lines().all(|line| line.width() <= 28), "{text}");
+        assert!(text.contains("vault.lan  expired") && text.contains("10.0.0.…"), "{text}");
     }
 
     #[test]

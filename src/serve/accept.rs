@@ -31,15 +31,19 @@ pub(super) async fn serve(
         let Some((stream, slot)) = accepted else { continue };
         let service = TowerToHyperService::new(router.clone());
         let (tls, builder, watcher) = (tls.clone(), builder.clone(), graceful.watcher());
+        let mut stop = stop.clone();
         tokio::spawn(async move {
             let _slot = slot;
-            match tls {
-                None => connection(stream, &builder, service, watcher).await,
-                Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => connection(stream, &builder, service, watcher).await,
-                    Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
-                    Err(_) => tracing::debug!("TLS handshake took too long"),
-                },
+            let Some(tls) = tls else { return connection(stream, &builder, service, watcher).await };
+            let handshake = tokio::select! {
+                // Nothing was asked yet, so nothing waits for an answer.
+                () = crate::stopped(&mut stop) => return,
+                handshake = tokio::time::timeout(HANDSHAKE, tls.accept(stream)) => handshake,
+            };
+            match handshake {
+                Ok(Ok(stream)) => connection(stream, &builder, service, watcher).await,
+                Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+                Err(_) => tracing::debug!("TLS handshake took too long"),
             }
         });
     }

@@ -94,7 +94,6 @@ impl Server {
             tracing::warn!(key, "this key changed; the change takes effect with the next start");
         }
         let live = Live::build(config, now)?;
-        live.ca.active(now)?;
         warn(&live);
         self.app.replace(live);
         keep_issuers(&self.app).await?;

@@ -16,6 +16,7 @@ use crate::{issuance, policy};
 
 /// Issues the certificate when there is none, when half its life is over, or when the issuer has changed.
 pub async fn renew(app: &Arc<App>) {
+    let _renewing = app.renewing.lock().await;
     let now = app.clock.now();
     let live = app.live();
     let issuer = live.ca.active(now).map(|issuer| issuer.id().to_owned()).unwrap_or_default();

@@ -181,8 +181,9 @@ async fn sqlite_version(connection: &mut SqliteConnection, location: &str) -> Re
         .map_err(|error| OpenError::of(location, error))
 }
 
-/// Turns on the write-ahead log, which stays on, and takes the write lock once: so a file that cannot be written is
-/// found now and not with the first order.
+/// Turns on the write-ahead log, which stays on, and writes once without keeping it: so a file that cannot be written is
+/// found now and not with the first order. The lock alone would not tell: on a file that can only be read, SQLite takes
+/// `BEGIN IMMEDIATE` for the beginning of a read.
 async fn take_up(connection: &mut SqliteConnection) -> Result<(), Error> {
     let mode: String = sqlx::query_scalar("PRAGMA journal_mode = WAL").fetch_one(&mut *connection).await?;
     if mode != "wal" {
@@ -191,6 +192,7 @@ async fn take_up(connection: &mut SqliteConnection) -> Result<(), Error> {
         return Err(Error::Internal { reason });
     }
     sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+    sqlx::query("PRAGMA user_version = 0").execute(&mut *connection).await?;
     sqlx::query("ROLLBACK").execute(&mut *connection).await?;
     Ok(())
 }

@@ -57,7 +57,8 @@ async fn certificate_is_accounted_for(certificate: &Certificate, trust: &Trust, 
     assert_eq!(certificate.status, CertificateStatus::Issued, "{serial}");
     let der = certificate.der.as_deref().unwrap_or_else(|| panic!("{serial} is issued and not kept"));
     let parsed = X509::from_der(der).expect("a certificate");
-    trust.must_verify(&parsed, serial);
+    let issuer = store.issuer(&certificate.issuer).await.expect("read").expect("its issuer is kept");
+    trust.must_verify(&parsed, &X509::from_der(&issuer.certificate).expect("an issuer"), serial);
 
     let octets = parsed.serial_number().to_bn().expect("a number").to_vec();
     assert_eq!(Serial::from_bytes(&octets), *serial, "the row's serial is the certificate's");
@@ -178,31 +179,28 @@ fn the_log_keeps_secrets(ca: &Ca, key_authorizations: &[String]) {
     }
 }
 
-struct Trust {
-    issuer: X509,
-    store: openssl::x509::store::X509Store,
-}
+struct Trust(openssl::x509::store::X509Store);
 
 impl Trust {
     fn of(ca: &Ca) -> Self {
-        let read = |file| X509::from_pem(&fs::read(ca.path(file)).expect("a file")).expect("a certificate");
+        let root = X509::from_pem(&fs::read(ca.root()).expect("a file")).expect("a certificate");
         let mut store = X509StoreBuilder::new().expect("a builder");
-        store.add_cert(read("root.pem")).expect("the root");
-        Self { issuer: read("intermediate.pem"), store: store.build() }
+        store.add_cert(root).expect("the root");
+        Self(store.build())
     }
 
     /// By OpenSSL: signature, dates, name constraints.
-    fn must_verify(&self, certificate: &X509, serial: &Serial) {
+    fn must_verify(&self, certificate: &X509, issuer: &X509, serial: &Serial) {
         let mut chain = Stack::new().expect("a stack");
-        chain.push(self.issuer.clone()).expect("pushed");
+        chain.push(issuer.clone()).expect("pushed");
         let mut context = X509StoreContext::new().expect("a context");
         context
-            .init(&self.store, certificate, &chain, |context| {
+            .init(&self.0, certificate, &chain, |context| {
                 assert!(context.verify_cert()?, "{serial}: {}", context.error());
                 Ok(())
             })
             .expect("OpenSSL judges");
-        assert!(certificate.not_after() <= self.issuer.not_after(), "{serial} outlives its issuer");
+        assert!(certificate.not_after() <= issuer.not_after(), "{serial} outlives its issuer");
     }
 }
 

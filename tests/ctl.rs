@@ -1,0 +1,17 @@
+//! `ca-ctl` as its readers see it: tables and sentences for people, JSON for programs, octet by octet as kept in
+//! `fixtures/ctl/`. Rows, ids and the clock are fixed, so nothing in these files has to be masked.
+
+#![allow(clippy::panic, reason = "what surprises a test ends it")]
+
+mod support;
+
+#[path = "ctl/golden.rs"]
+mod golden;
+#[path = "ctl/programs.rs"]
+mod programs;
+#[path = "ctl/resolve.rs"]
+mod resolve;
+#[path = "ctl/rows.rs"]
+mod rows;
+#[path = "ctl/tables.rs"]
+mod tables;

@@ -1,0 +1,77 @@
+//! Texts that are kept in `fixtures/ctl/` and held against what comes out. `BLESS=1 cargo test --test ctl` writes them
+//! anew; what changed is then for the eyes of whoever commits it.
+
+use std::fs;
+use std::path::PathBuf;
+
+use acme_ca::clock::Clock;
+use acme_ca::ctl::{Cli, status};
+use clap::Parser as _;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::rows;
+
+/// A store with rows, and a configuration that leads to it. No server, no keys: `ca-ctl` needs neither.
+pub(crate) struct Desk {
+    dir: TempDir,
+}
+
+impl Desk {
+    /// With the rows of `rows.rs`.
+    pub(crate) async fn new() -> Self {
+        let desk = Self::bare("servers = []\n[resolver.pins]\n\"*.corp.lan\" = [\"192.168.1.10\"]\n");
+        rows::fill(&format!("sqlite:{}", desk.dir.path().join("ca.db").display())).await;
+        desk
+    }
+
+    /// Without a store, with these lines in `[resolver]`.
+    pub(crate) fn bare(resolver: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let text = format!(
+            "[server]\nurl = \"https://ca.corp.lan\"\n[ca]\nroot = \"root.pem\"\n[[ca.issuer]]\n\
+             certificate = \"i.pem\"\nkey = \"i.key\"\n[store]\nurl = \"sqlite:ca.db\"\n[resolver]\n{resolver}"
+        );
+        fs::write(dir.path().join("acme-ca.toml"), text).expect("written");
+        Self { dir }
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.dir.path().join("acme-ca.toml")
+    }
+
+    /// What a command line writes to standard output, at the time of the rows; then the error, if it fails.
+    pub(crate) async fn says(&self, line: &str) -> String {
+        let words = ["ca-ctl", "--config"].map(str::to_owned).into_iter();
+        let words = words.chain([self.config().display().to_string()]);
+        let cli = Cli::try_parse_from(words.chain(line.split(' ').map(str::to_owned))).expect(line);
+        let mut out = Vec::new();
+        let done = cli.run(&Clock::standing_at(rows::now()), &mut out).await;
+        let mut text = String::from_utf8(out).expect("UTF-8");
+        if let Err(error) = done {
+            text.push_str(&format!("exit {}: {error:#}\n", status(&error)));
+        }
+        assert!(!text.contains('\u{1b}'), "no colour where nobody asked for it: {text}");
+        text
+    }
+}
+
+/// Holds a text against the file of this name.
+#[track_caller]
+pub(crate) fn must_equal(name: &str, text: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/ctl").join(name);
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&path, text).expect("written");
+        return;
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert!(kept == text, "{name} is\n{text}\nand was\n{kept}\nBLESS=1 writes it anew");
+}
+
+/// The same for JSON, laid out so that a change shows in its line.
+#[track_caller]
+pub(crate) fn json_must_equal(name: &str, text: &str) {
+    let json: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert_eq!(text.lines().count(), 1, "one object on one line");
+    must_equal(name, &format!("{json:#}\n"));
+}

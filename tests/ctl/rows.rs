@@ -1,0 +1,276 @@
+//! A store in which everything happened that `ca-ctl` tells of, always in the same way: the certificates of a small
+//! fleet in every state, one of them renewed, and orders that failed for different reasons.
+
+use std::time::Duration;
+
+use acme::challenge::{TOKEN_RANDOM, Token, Type};
+use acme::failure::{Dial, Evidence, Failure, Lookup, Phase, Reason};
+use acme::id::{AccountId, AuditId, AuthorizationId, ID_RANDOM, OrderId, SERIAL_RANDOM, Serial};
+use acme::identifier::{Identifier, name_set};
+use acme::order::{AccountStatus, AuthorizationStatus, OrderStatus};
+use acme::time::Timestamp;
+use store::account::{Account, CreateAccount};
+use store::audit::AuditEvent;
+use store::authorization::{Authorization, Validated, Verdict};
+use store::certificate::{Certificate, CertificateStatus, Issuer, Purpose};
+use store::issuance::{Intend, Issued, PutIssuer};
+use store::order::{CreateOrder, Order};
+use store::{Options, Store};
+
+/// When `ca-ctl` is asked.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::parse_rfc3339("2026-11-22T19:09:00Z").expect("a time")
+}
+
+/// Fills the store at this URL.
+pub(crate) async fn fill(url: &str) {
+    let store = Store::open(url, &Options::default()).await.expect("a store");
+    let mut rows = Rows { store, made: 0 };
+    rows.put().await;
+    rows.store.close().await;
+}
+
+struct Rows {
+    store: Store,
+    /// How many ids were made; each is made of its number.
+    made: u64,
+}
+
+impl Rows {
+    async fn put(&mut self) {
+        let issuer = Issuer {
+            id: ISSUER.into(),
+            certificate: vec![0x30; 500],
+            chain: String::new(),
+            created_at: days_ago(200),
+        };
+        self.store.write(PutIssuer { issuer }).await.expect("kept");
+        let account = self.account().await;
+
+        // One in each state, by the part of 90 days that is used.
+        self.certificate(&account, &["fresh.corp.lan"], days_ago(10), 90).await;
+        self.certificate(&account, &["due.corp.lan", "www.due.corp.lan"], days_ago(60), 90).await;
+        self.certificate(&account, &["late.corp.lan"], days_ago(66), 90).await;
+        self.certificate(&account, &["overdue.corp.lan"], days_ago(75), 90).await;
+        self.certificate(&account, &["critical.corp.lan"], days_ago(88), 90).await;
+        self.certificate(&account, &["expired.corp.lan"], days_ago(93), 90).await;
+        self.certificate(&account, &["*.wild.corp.lan"], days_ago(1), 7).await;
+        let long = "a-name-that-nobody-would-choose-but-somebody-got.in.a.deep.zone.corp.lan";
+        self.certificate(&account, &[long], days_ago(20), 90).await;
+        // The same names twice: what was renewed needs nobody's attention.
+        self.certificate(&account, &["renewed.corp.lan"], days_ago(85), 90).await;
+        self.certificate(&account, &["renewed.corp.lan"], days_ago(25), 90).await;
+        self.own_certificate().await;
+
+        let order = self.order(&account, &["nowhere.corp.lan"], hours_ago(3)).await;
+        self.fail(&order, servfail()).await;
+        let order = self.order(&account, &["behind.corp.lan", "fresh.corp.lan"], hours_ago(2)).await;
+        self.fail(&order, unanswered()).await;
+        self.order(&account, &["waits.corp.lan"], hours_ago(1)).await;
+        self.order(&account, &["forgotten.corp.lan"], days_ago(20)).await;
+    }
+
+    async fn account(&mut self) -> AccountId {
+        let id = AccountId::mint(days_ago(100), self.next());
+        let account = Account {
+            thumbprint: "thumbprint".into(),
+            id: id.clone(),
+            jwk: "{}".into(),
+            status: AccountStatus::Valid,
+            contact: Vec::new(),
+            terms_agreed: true,
+            created_at: days_ago(100),
+        };
+        let audit = self.event("account-created");
+        self.store.write(CreateAccount { account, audit }).await.expect("kept");
+        id
+    }
+
+    async fn order(&mut self, account: &AccountId, names: &[&str], at: Timestamp) -> CreateOrder {
+        let identifiers: Vec<_> = names.iter().map(|name| Identifier::dns(name).expect("a name")).collect();
+        let id = OrderId::mint(at, self.next());
+        let expires_at = at.plus(7 * DAY);
+        let mut authorizations = Vec::new();
+        for identifier in &identifiers {
+            authorizations.push(Authorization {
+                id: AuthorizationId::mint(at, self.next()),
+                account: account.clone(),
+                order: id.clone(),
+                identifier: identifier.to_authorize(),
+                wildcard: identifier.is_wildcard(),
+                status: AuthorizationStatus::Pending,
+                token: Token::mint([7; TOKEN_RANDOM]),
+                challenges: vec![Type::Http01],
+                attempted: None,
+                attempted_at: None,
+                validated_at: None,
+                created_at: at,
+                expires_at,
+                error: None,
+                evidence: None,
+            });
+        }
+        let order = CreateOrder {
+            links: authorizations.iter().map(|authorization| authorization.id.clone()).collect(),
+            authorizations,
+            order: Order {
+                id,
+                account: account.clone(),
+                status: OrderStatus::Pending,
+                names: name_set(&identifiers),
+                identifiers: identifiers.iter().map(Identifier::to_wire).collect(),
+                profile: None,
+                not_before: None,
+                not_after: None,
+                created_at: at,
+                expires_at,
+                error: None,
+                serial: None,
+                csr: None,
+            },
+        };
+        self.store.write(order.clone()).await.expect("kept");
+        order
+    }
+
+    /// The first authorization of an order ends with this failure.
+    async fn fail(&mut self, order: &CreateOrder, failure: Failure) {
+        let verdict = Verdict::Invalid { problem: failure.to_problem(), failure };
+        self.decide(&order.authorizations[0], order.order.created_at, verdict).await;
+    }
+
+    async fn decide(&mut self, authorization: &Authorization, at: Timestamp, verdict: Verdict) {
+        let audit = self.event("validated");
+        let change = Validated {
+            authorization: authorization.id.clone(),
+            challenge: Type::Http01,
+            attempted_at: at.plus(Duration::from_secs(2)),
+            verdict,
+            audit,
+        };
+        self.store.write(change).await.expect("kept");
+    }
+
+    async fn certificate(&mut self, account: &AccountId, names: &[&str], at: Timestamp, days: u32) {
+        let order = self.order(account, names, at).await;
+        for authorization in &order.authorizations {
+            let verdict = Verdict::Valid {
+                evidence: Evidence::default(),
+                validated_at: at,
+                expires_at: at.plus(7 * DAY),
+            };
+            self.decide(authorization, at, verdict).await;
+        }
+        self.issue(Some(&order.order), &order.order.names, at, days).await;
+    }
+
+    async fn own_certificate(&mut self) {
+        self.issue(None, "ca.corp.lan", days_ago(30), 90).await;
+    }
+
+    async fn issue(&mut self, order: Option<&Order>, names: &str, at: Timestamp, days: u32) {
+        let mut random = [0; SERIAL_RANDOM];
+        random[..ID_RANDOM].copy_from_slice(&self.next());
+        let serial = Serial::mint(random);
+        let not_after = at.plus(days * DAY).minus(Duration::from_secs(1));
+        let certificate = Certificate {
+            serial: serial.clone(),
+            order: order.map(|order| order.id.clone()),
+            account: order.map(|order| order.account.clone()),
+            purpose: if order.is_some() { Purpose::Acme } else { Purpose::Server },
+            names: names.to_owned(),
+            issuer: ISSUER.into(),
+            spki: [7; 32],
+            status: CertificateStatus::Intended,
+            tbs: Some(vec![0x30; 4]),
+            der: None,
+            not_before: at,
+            not_after,
+            created_at: at,
+            issued_at: None,
+            superseded_by: None,
+        };
+        let audit = self.event("certificate-intended");
+        let csr = order.map(|_| vec![0x30; 4]);
+        self.store.write(Intend { csr, certificate, audit }).await.expect("kept");
+        let issued = Issued {
+            serial,
+            der: vec![0x30; 4],
+            order: order.map(|order| order.id.clone()),
+            names: names.to_owned(),
+            not_after,
+            now: at,
+            audit: self.event("certificate-issued"),
+        };
+        self.store.write(issued).await.expect("kept");
+    }
+
+    fn event(&mut self, word: &str) -> AuditEvent {
+        let at = now();
+        let id = AuditId::mint(at, self.next());
+        AuditEvent { id, at, event: word.into(), account: None, order: None, serial: None, detail: None }
+    }
+
+    fn next(&mut self) -> [u8; ID_RANDOM] {
+        self.made += 1;
+        let mut octets = [0; ID_RANDOM];
+        octets[ID_RANDOM - 8..].copy_from_slice(&self.made.to_be_bytes());
+        octets
+    }
+}
+
+fn servfail() -> Failure {
+    let lookup = |record: &str| Lookup {
+        name: "nowhere.corp.lan".into(),
+        record: record.into(),
+        server: "10.0.0.53".into(),
+        answer: "SERVFAIL".into(),
+        addresses: Vec::new(),
+        millis: 12,
+    };
+    Failure {
+        phase: Phase::Dns,
+        reason: Reason::Servfail,
+        name: "nowhere.corp.lan".into(),
+        detail: "10.0.0.53 answered SERVFAIL for nowhere.corp.lan".into(),
+        first_bytes: None,
+        evidence: Evidence { lookups: vec![lookup("A"), lookup("AAAA")], dials: Vec::new() },
+    }
+}
+
+fn unanswered() -> Failure {
+    let lookup = Lookup {
+        name: "behind.corp.lan".into(),
+        record: "any".into(),
+        server: "pin".into(),
+        answer: "NOERROR".into(),
+        addresses: vec!["192.168.1.10".parse().expect("an address")],
+        millis: 0,
+    };
+    let dial = Dial {
+        url: "http://behind.corp.lan/.well-known/acme-challenge/BwcHBwcHBwcHBwcHBwcHBw".into(),
+        address: "192.168.1.10:80".parse().expect("an address"),
+        status: Some(404),
+        error: None,
+        millis: 3,
+    };
+    Failure {
+        phase: Phase::Http,
+        reason: Reason::Status,
+        name: "behind.corp.lan".into(),
+        detail: "192.168.1.10:80 answered 404 for behind.corp.lan; 200 was expected".into(),
+        first_bytes: Some("<html>not here</html>".into()),
+        evidence: Evidence { lookups: vec![lookup], dials: vec![dial] },
+    }
+}
+
+fn days_ago(days: u32) -> Timestamp {
+    now().minus(days * DAY)
+}
+
+fn hours_ago(hours: u32) -> Timestamp {
+    now().minus(hours * DAY / 24)
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+const ISSUER: &str = "a1b2c3d4a1b2c3d4a1b2c3d4a1b2c3d4a1b2c3d4";

@@ -1,0 +1,74 @@
+//! Exit statuses, which scripts rely on, and what belongs on which stream.
+
+use std::process::{Command, Stdio};
+
+use crate::program::{ACME_CA, CA_CTL, ctl, ended};
+use crate::support::{Ca, Client, Responder};
+
+#[test]
+fn a_wrong_command_line_is_64_and_help_is_0() {
+    for program in [ACME_CA, CA_CTL] {
+        for words in [["nonsense"].as_slice(), &["--nonsense"], &["list", "--limit", "many", "--x"]] {
+            let said = ended(Command::new(program).args(words));
+            said.must_be(64, &["error"]);
+            assert_eq!(said.out, "", "{said}");
+        }
+        for word in ["--help", "--version"] {
+            let said = ended(Command::new(program).arg(word));
+            said.must_be(0, &[]);
+            assert!(!said.out.is_empty() && said.err.is_empty(), "{said}");
+        }
+    }
+    let said = ended(Command::new(CA_CTL).args(["list-expiring", "--within", "30d", "--all"]));
+    said.must_be(64, &["--within", "--all"]);
+    ended(Command::new(CA_CTL).args(["list-expiring", "--state", "rotten"])).must_be(64, &["overdue"]);
+    ended(Command::new(CA_CTL).args(["list-expiring", "--used", "200%"])).must_be(64, &["100%"]);
+    ended(Command::new(CA_CTL).args(["list-expiring", "--within", "soon"])).must_be(64, &["soon"]);
+}
+
+#[tokio::test]
+async fn each_end_of_ca_ctl_has_its_status() {
+    let mut ca = Ca::new();
+    ended(&mut ctl(&ca, &["list"])).must_be(69, &["there is no store", "ca.db", "start acme-ca once"]);
+    assert!(!ca.path("ca.db").exists(), "who only looks makes nothing");
+    ca.start().await;
+    ended(&mut ctl(&ca, &["list"])).must_be(0, &[]);
+    ended(&mut ctl(&ca, &["list-expiring"])).must_be(0, &["0 shown"]);
+    ended(&mut ctl(&ca, &["show", "unheard-of.lan"])).must_be(1, &["unheard-of.lan", "ca-ctl list"]);
+    ended(&mut ctl(&ca, &["resolve", "a..b"])).must_be(1, &["a..b"]);
+}
+
+#[tokio::test]
+async fn data_goes_to_one_stream_and_words_to_the_other() {
+    let mut ca = Ca::new();
+    ca.start().await;
+    let said = ended(&mut ctl(&ca, &["list-expiring", "--all"]));
+    said.must_be(0, &["1 shown, 0 of them expired"]);
+    assert_eq!(said.out.lines().count(), 2, "a header and a row: {said}");
+    assert!(!said.out.contains("shown"), "{said}");
+    let said = ended(&mut ctl(&ca, &["list-expiring", "--all", "--json"]));
+    let json: serde_json::Value = serde_json::from_str(&said.out).expect("one JSON object");
+    assert_eq!(json["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(said.err, "", "whoever asks for JSON is told nothing else");
+}
+
+#[tokio::test]
+async fn a_reader_that_went_away_is_no_failure() {
+    let ca = Ca::pinned().await;
+    let (client, responder) = (Client::registered(&ca).await, Responder::start(ca.http_port).await);
+    for name in ["a.corp.lan", "b.corp.lan", "c.corp.lan", "d.corp.lan"] {
+        client.issue(&[name], &responder).await;
+    }
+    for words in [["list"].as_slice(), &["list", "--json"], &["show", "a.corp.lan"], &["orders", "--json"]] {
+        // As `| head` does it when it has seen enough: nobody reads any more.
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = ctl(&ca, words).stdout(writer).stderr(Stdio::piped()).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{words:?}: {said}");
+        assert_eq!(said, "", "{words:?}");
+    }
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+    let output = ctl(&ca, &["list"]).stdout(full).stderr(Stdio::piped()).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1), "but a full disk behind `> file` is one");
+}
