@@ -1,5 +1,5 @@
 //! What a release must hold. Figures that depend on the machine are judged as ratios to Caddy, round by round; the
-//! others stand on their own. Limits are wide of what was measured, so that a failure means a change and not a bad hour.
+//! others stand on their own. Nothing is dropped for noise: a run whose "others" column is high is to be repeated.
 
 use serde::Serialize;
 
