@@ -60,6 +60,7 @@ impl Quickstart {
         let root = dir.join("root.pem");
         let fingerprint = ca::read_root(&root)?.fingerprint();
         let (root, dir) = (root.display(), dir.display());
+        let ctl = ca_ctl();
         let (config, domain) = (config.display(), &self.domain);
         writeln!(
             out,
@@ -81,10 +82,19 @@ or with lego
 
 and see what was issued
 
-  ca-ctl list --config '{config}'
+  {ctl} list --config '{config}'
 "
         )?;
         Ok(out.flush()?)
+    }
+}
+
+/// How `ca-ctl` is called: where it lies beside this program, else by its name.
+fn ca_ctl() -> String {
+    let beside = std::env::current_exe().ok().map(|program| program.with_file_name("ca-ctl"));
+    match beside {
+        Some(path) if path.exists() => format!("'{}'", path.display()),
+        _ => "ca-ctl".to_owned(),
     }
 }
 

@@ -58,6 +58,8 @@ impl World {
             route("new-nonce", "/acme/new-nonce", Value::Null, 204),
             route("account", &client.kid(), json!({}), 200),
             route("orders", account["orders"].as_str().unwrap(), Value::Null, 200),
+            // Without its inner JWS; tests/account.rs changes keys.
+            route("key-change", "/acme/key-change", json!({}), 400),
             route("new-order", "/acme/new-order", json!({"identifiers": identifiers}), 201),
             route("order", &order.url, Value::Null, 200),
             // The order is valid already, and this is another key.

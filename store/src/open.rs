@@ -205,6 +205,9 @@ async fn open_postgres(url: &str, options: &Options, mode: Mode) -> Result<Store
         connect.get_host(),
         connect.get_port()
     );
+    // Once without the pool, which would keep what went wrong to itself until its patience ends.
+    let first = connect.connect().await.map_err(|error| postgres_failed(&location, error))?;
+    first.close().await.map_err(|error| postgres_failed(&location, error))?;
     let pool = PgPoolOptions::new()
         .max_connections(options.connections)
         .acquire_timeout(PATIENCE)

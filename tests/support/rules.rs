@@ -158,7 +158,7 @@ fn resource(reply: &Reply, route: &str, body: &Value, base: &str, broken: &mut B
             located("/acme/account/");
             account(body, broken);
         }
-        ["", "acme", "account", _] => account(body, broken),
+        ["", "acme", "account", _] | ["", "acme", "key-change"] => account(body, broken),
         ["", "acme", "account", _, "orders"] => {
             broken.unless(body["orders"].is_array(), "orders is a list (RFC 8555 7.1.2.1)");
         }
