@@ -13,11 +13,11 @@ use store::Store;
 use store::authorization::Authorization;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::accounts::Accounts;
 use crate::ca::Ca;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::recent::{Download, Known, Recent};
 use crate::resolver::Resolver;
 use crate::validate::Validator;
 
@@ -32,7 +32,11 @@ pub struct App {
     /// Counters; touched by doors and tasks alone.
     pub metrics: Metrics,
     /// Accounts that were read a moment ago.
-    pub accounts: Accounts,
+    pub accounts: Recent<AccountId, Known>,
+    /// Authorizations from their making to their first change.
+    pub authorizations: Recent<AuthorizationId, Authorization>,
+    /// Certificates that were just issued: they are downloaded at once, and never change.
+    pub downloads: Recent<Serial, Download>,
     /// Where things are, from the configured base. Fixed while the server runs: clients keep these for years.
     pub urls: Urls,
     /// The host of the base URL, which the server's own certificate is for.
@@ -121,7 +125,9 @@ impl App {
             store,
             nonces: Nonces::new(crate::random()),
             metrics: Metrics::default(),
-            accounts: Accounts::default(),
+            accounts: Recent::new(8_192),
+            authorizations: Recent::new(2_048),
+            downloads: Recent::new(512),
             urls: Urls { base: live.config.url.clone() },
             host: live.config.host.clone(),
             validations,

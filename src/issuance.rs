@@ -60,6 +60,8 @@ pub struct Issued {
     pub serial: Serial,
     /// The certificate, DER.
     pub der: Vec<u8>,
+    /// What is above it, without the root, PEM.
+    pub chain: String,
     /// Its end.
     pub not_after: Timestamp,
 }
@@ -300,7 +302,7 @@ impl Request<'_> {
             audit: row("certificate-issued"),
         };
         store.write(kept).await?;
-        Ok(Issued { serial, der, not_after })
+        Ok(Issued { serial, der, chain: issuer.chain_pem().to_owned(), not_after })
     }
 }
 

@@ -12,7 +12,6 @@
 //!
 //! [`App`] is what the doors share; [`clock`] is where the time comes from.
 
-mod accounts;
 mod app;
 pub mod ca;
 pub mod clock;
@@ -22,6 +21,7 @@ pub mod issuance;
 pub mod metrics;
 pub mod policy;
 pub mod quickstart;
+pub mod recent;
 pub mod resolver;
 pub mod serve;
 pub mod tasks;

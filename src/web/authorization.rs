@@ -94,6 +94,7 @@ async fn start(
     challenge: Type,
 ) -> Result<Option<Authorization>, Error> {
     let (kept, answered) = oneshot::channel();
+    app.authorizations.forget(&authorization.id);
     let thumbprint = signed.known.account.thumbprint.clone();
     let request = ValidationRequest { authorization, thumbprint, challenge, kept };
     let later = |what: &str| {
@@ -126,6 +127,7 @@ async fn deactivate(app: &App, authorization: &mut Authorization, now: Timestamp
             ..audit("authorization-deactivated", now)
         },
     };
+    app.authorizations.forget(&authorization.id);
     app.store.write(change).await?;
     authorization.status = AuthorizationStatus::Deactivated;
     Ok(())
@@ -134,7 +136,10 @@ async fn deactivate(app: &App, authorization: &mut Authorization, now: Timestamp
 async fn own(app: &App, signed: &jose::Authenticated, id: &str) -> Result<Authorization, Error> {
     let missing = || Problem::not_found("that authorization");
     let id = AuthorizationId::parse(id).ok_or_else(missing)?;
-    let authorization = app.store.authorization(&id).await?.ok_or_else(missing)?;
+    let authorization = match app.authorizations.recall(&id) {
+        Some(authorization) => Authorization::clone(&authorization),
+        None => app.store.authorization(&id).await?.ok_or_else(missing)?,
+    };
     if authorization.account != signed.known.account.id {
         return Err(Problem::unauthorized("that authorization belongs to another account").into());
     }

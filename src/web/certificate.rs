@@ -6,8 +6,6 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, Request, header};
 use axum::response::Response;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 
 use acme::id::Serial;
 use acme::problem::Problem;
@@ -15,6 +13,7 @@ use acme::problem::Problem;
 use super::error::Error;
 use super::jose;
 use crate::app::App;
+use crate::ca::pem;
 
 /// A certificate with its chain, leaf first, by POST-as-GET.
 pub(super) async fn download(
@@ -26,12 +25,18 @@ pub(super) async fn download(
     signed.only_post_as_get()?;
     let missing = || Problem::not_found("that certificate");
     let serial = Serial::parse(&serial).ok_or_else(missing)?;
+    let account = &signed.known.account.id;
+    if let Some(download) = app.downloads.recall(&serial)
+        && download.account == *account
+    {
+        return Ok(body(download.pem.clone(), CHAIN));
+    }
     let (certificate, chain) = app.store.certificate_with_chain(&serial).await?.ok_or_else(missing)?;
-    if certificate.account.as_ref() != Some(&signed.known.account.id) {
+    if certificate.account.as_ref() != Some(account) {
         return Err(Problem::unauthorized("that certificate belongs to another account").into());
     }
     let der = certificate.der.ok_or_else(missing)?;
-    Ok(body(pem(&der) + &chain, "application/pem-certificate-chain"))
+    Ok(body(pem::encode("CERTIFICATE", &der) + &chain, CHAIN))
 }
 
 /// The root, PEM.
@@ -59,17 +64,4 @@ fn body(content: impl Into<Body>, media: &'static str) -> Response {
     response
 }
 
-fn pem(der: &[u8]) -> String {
-    let base64 = STANDARD.encode(der);
-    let mut text = String::with_capacity(base64.len() + 80);
-    text.push_str("-----BEGIN CERTIFICATE-----\n");
-    let mut rest = base64.as_str();
-    while !rest.is_empty() {
-        let (line, after) = rest.split_at(rest.len().min(64));
-        text.push_str(line);
-        text.push('\n');
-        rest = after;
-    }
-    text.push_str("-----END CERTIFICATE-----\n");
-    text
-}
+const CHAIN: &str = "application/pem-certificate-chain";

@@ -15,8 +15,8 @@ use acme::order::AccountStatus;
 use acme::problem::{Kind, Problem, plain};
 
 use super::error::Error;
-use crate::accounts::Known;
 use crate::app::App;
+use crate::recent::Known;
 
 /// A request that an account signed.
 pub(super) struct Authenticated {
@@ -154,7 +154,7 @@ async fn account(app: &App, kid: &str) -> Result<Arc<Known>, Error> {
     let account = app.store.account(&id).await?.ok_or_else(unknown)?;
     let key = AccountKey::from_json(&account.jwk).map_err(anyhow::Error::new)?;
     let known = Arc::new(Known { account, key });
-    app.accounts.remember(Arc::clone(&known), &before);
+    app.accounts.remember(id, Arc::clone(&known), &before);
     Ok(known)
 }
 

@@ -21,8 +21,10 @@ use store::order::{CreateOrder, Order};
 use super::error::Error;
 use super::{jose, json};
 use crate::app::{App, Live};
+use crate::ca::pem;
 use crate::issuance::{self, Plan, Validity};
 use crate::policy;
+use crate::recent::Download;
 
 /// newOrder, RFC 8555 7.4.
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) -> Result<Response, Error> {
@@ -59,6 +61,9 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
     let links = authorizations.iter().map(|authorization| authorization.id.clone()).collect();
     let change = CreateOrder { order: order.clone(), authorizations: authorizations.clone(), links };
     app.store.write(change).await?;
+    for authorization in &authorizations {
+        app.authorizations.remember_new(authorization.id.clone(), authorization.clone());
+    }
     tracing::info!(order = %order.id, account = %account, names = order.names, "order created");
     let body = shown(&app, &order, &authorizations, now);
     Ok(json::at(json::respond(StatusCode::CREATED, &body), &app.urls.order(&order.id)))
@@ -133,8 +138,10 @@ async fn issue(
     let task = tokio::spawn(async move {
         let ca_issuers = live.config.plain_url();
         let issued = issuance::issue(&plan, &live.ca, ca_issuers.as_deref(), &app.store, now).await;
-        if issued.is_ok() {
+        if let Ok(issued) = &issued {
             app.metrics.issued(now);
+            let pem = pem::encode("CERTIFICATE", &issued.der) + &issued.chain;
+            app.downloads.remember_new(issued.serial.clone(), Download { account: plan.account, pem });
         }
         issued
     });

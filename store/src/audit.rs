@@ -85,14 +85,15 @@ impl Store {
     }
 }
 
-/// Writes the trail of a transaction, for SQLite: all events in one statement, because each statement is a way to
-/// another thread and back. PostgreSQL has another function for a JSON array, and no shared transactions.
-pub(crate) async fn write_sqlite(
+/// Writes the trail of a transaction and commits it, for SQLite: all in one go, because each statement by itself is a
+/// way to another thread and back. PostgreSQL has another function for a JSON array, and no shared transactions.
+pub(crate) async fn commit_sqlite(
     connection: &mut SqliteConnection,
     trail: &[AuditEvent],
     counts: &Counts,
 ) -> Result<(), Error> {
     if trail.is_empty() {
+        sqlx::query("COMMIT").execute(connection).await?;
         return Ok(());
     }
     let rows: Vec<_> = trail.iter().map(Row::from).collect();
@@ -101,7 +102,8 @@ pub(crate) async fn write_sqlite(
         "INSERT INTO audit (id, at, event, account_id, order_id, serial, detail)
          SELECT value ->> 'id', value ->> 'at', value ->> 'event', value ->> 'account', value ->> 'order',
                 value ->> 'serial', value ->> 'detail'
-         FROM json_each($1)",
+         FROM json_each($1);
+         COMMIT",
     )
     .bind(json(&rows)?)
     .execute(connection)

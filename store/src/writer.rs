@@ -208,12 +208,8 @@ impl Task {
                 }
             }
         }
-        let committed = match audit::write_sqlite(&mut connection, &trail, &self.counts).await {
-            Ok(()) => sqlx::query("COMMIT").execute(&mut connection).await.map_err(Error::from),
-            Err(error) => Err(error),
-        };
-        match committed {
-            Ok(_) => {
+        match audit::commit_sqlite(&mut connection, &trail, &self.counts).await {
+            Ok(()) => {
                 self.connection = Some(connection);
                 if changed {
                     self.counts.committed(made);

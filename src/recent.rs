@@ -1,0 +1,133 @@
+//! What was read or made a moment ago, in memory: a store's answer costs a way to another thread and back, and an
+//! issuance would ask the same things several times.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hash};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use acme::id::AccountId;
+use acme::jwk::AccountKey;
+use store::account::Account;
+
+/// An account and its key, ready to verify.
+pub struct Known {
+    /// The row.
+    pub account: Account,
+    /// The key, decoded.
+    pub key: AccountKey,
+}
+
+/// A certificate as it is downloaded.
+pub struct Download {
+    /// Who may have it.
+    pub account: AccountId,
+    /// The leaf and its chain.
+    pub pem: String,
+}
+
+/// A bounded memory of a few seconds, in parts, so that requests about different things do not meet at one lock.
+pub struct Recent<K, V> {
+    parts: [RwLock<Part<K, V>>; PARTS],
+    limit: usize,
+    hasher: RandomState,
+}
+
+/// When each thing was remembered, and what; and how often one was forgotten.
+struct Part<K, V> {
+    known: HashMap<K, (Instant, Arc<V>)>,
+    forgotten: u64,
+}
+
+/// The moment before a thing is read. What is read then is remembered only if nothing was forgotten meanwhile: else a
+/// deactivated account could come back as it was.
+pub struct Before(u64);
+
+impl<K: Hash + Eq, V> Recent<K, V> {
+    /// A memory for so many things at most.
+    pub fn new(limit: usize) -> Self {
+        let part = || RwLock::new(Part { known: HashMap::new(), forgotten: 0 });
+        Self { parts: std::array::from_fn(|_| part()), limit: limit / PARTS, hasher: RandomState::new() }
+    }
+
+    /// The thing, if it was remembered within the last seconds. The bound is what `ca-ctl` promises: the server takes up
+    /// its changes within seconds.
+    pub fn recall(&self, key: &K) -> Option<Arc<V>> {
+        let part = self.part(key).read().unwrap_or_else(PoisonError::into_inner);
+        part.known.get(key).filter(|(since, _)| since.elapsed() < FRESH).map(|(_, value)| Arc::clone(value))
+    }
+
+    /// To be called before a thing is read that is to be remembered.
+    pub fn before(&self, key: &K) -> Before {
+        Before(self.part(key).read().unwrap_or_else(PoisonError::into_inner).forgotten)
+    }
+
+    /// Remembers what was read since `before`.
+    pub fn remember(&self, key: K, value: Arc<V>, before: &Before) {
+        let mut part = self.part(&key).write().unwrap_or_else(PoisonError::into_inner);
+        if part.forgotten != before.0 {
+            return;
+        }
+        if part.known.len() >= self.limit {
+            part.known.retain(|_, (since, _)| since.elapsed() < FRESH);
+        }
+        if part.known.len() < self.limit {
+            part.known.insert(key, (Instant::now(), value));
+        }
+    }
+
+    /// Remembers what was just made, and what nobody else can have heard of.
+    pub fn remember_new(&self, key: K, value: V) {
+        let before = self.before(&key);
+        self.remember(key, Arc::new(value), &before);
+    }
+
+    /// Forgets a thing: before it changes, when only its making is remembered; after it has, when reads are.
+    pub fn forget(&self, key: &K) {
+        let mut part = self.part(key).write().unwrap_or_else(PoisonError::into_inner);
+        part.known.remove(key);
+        part.forgotten += 1;
+    }
+
+    fn part(&self, key: &K) -> &RwLock<Part<K, V>> {
+        let hash = usize::try_from(self.hasher.hash_one(key) >> 32).unwrap_or(0);
+        &self.parts[hash % PARTS]
+    }
+}
+
+const FRESH: Duration = Duration::from_secs(2);
+const PARTS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thing_is_recalled_until_it_is_forgotten() {
+        let recent = Recent::new(1_024);
+        recent.remember_new("a", 1);
+        assert_eq!(recent.recall(&"a").as_deref(), Some(&1));
+        recent.forget(&"a");
+        assert_eq!(recent.recall(&"a"), None);
+    }
+
+    #[test]
+    fn what_was_read_before_a_change_does_not_come_back_after_it() {
+        let recent = Recent::new(1_024);
+        let before = recent.before(&"a");
+        recent.forget(&"a");
+        recent.remember("a", Arc::new(1), &before);
+        assert_eq!(recent.recall(&"a"), None);
+    }
+
+    #[test]
+    fn it_never_holds_more_than_its_limit() {
+        let recent = Recent::new(64);
+        for number in 0..10_000 {
+            recent.remember_new(number, ());
+        }
+        let held: usize = recent.parts.iter().map(|part| part.read().unwrap().known.len()).sum();
+        assert!(held <= 64, "{held}");
+    }
+}
