@@ -82,13 +82,16 @@ async fn a_key_that_another_account_has_is_a_conflict_that_says_whose() {
     assert_eq!(one.read(&one.kid()).await.status, 200, "its own key still holds");
 }
 
+/// What is done to the inner header and payload, with the client and a stranger at hand.
+type Bend = fn(&mut Value, &mut Value, &Client, &Client);
+
 #[tokio::test]
 async fn each_check_of_a_key_change_is_made() {
     let ca = Ca::pinned().await;
     let client = Client::registered(&ca).await;
     let stranger = Client::registered(&ca).await;
     let new = Key::generate();
-    let bends: &[(&str, fn(&mut Value, &mut Value, &Client, &Client))] = &[
+    let bends: &[(&str, Bend)] = &[
         ("the account of another", |_, payload, _, stranger| payload["account"] = stranger.kid().into()),
         ("the key of another as oldKey", |_, payload, _, stranger| payload["oldKey"] = stranger.key.jwk()),
         ("no oldKey", |_, payload, _, _| payload["oldKey"] = Value::Null),
