@@ -48,6 +48,31 @@ async fn a_key_is_changed_and_the_old_one_is_refused_at_once() {
     oracle::check(&ca, &[before.pem, after.pem]).await;
 }
 
+/// An order that was made under the old key goes on under the new one, which may be of another kind, and after a crash.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_key_lasts() {
+    let mut ca = Ca::pinned().await;
+    let responder = Responder::start(ca.http_port).await;
+    let mut client = Client::registered(&ca).await.persistent();
+    let (account, old) = (client.kid(), client.key.clone());
+    let order = client.new_order(&["waiting.corp.lan"]).await;
+    for next in [Key::rsa(2048), old, Key::generate()] {
+        change(&client, &next, inner(&client, &next)).await.expect(200);
+        client.key = next;
+        ca.kill9();
+        ca.restart().await;
+        assert_eq!(client.read(&account).await.expect(200)["status"], "valid");
+    }
+    let challenge = client.publish(&order, &responder).await.remove(0);
+    client.answer(&challenge).await.expect(200);
+    assert_eq!(client.settled(&order.url).await["status"], "ready");
+
+    let weak = Key::rsa(1024);
+    let reply = change(&client, &weak, inner(&client, &weak)).await;
+    assert_eq!((reply.status, reply.problem_type().as_str()), (400, "badPublicKey"), "{reply}");
+    oracle::check(&ca, &[]).await;
+}
+
 #[tokio::test]
 async fn a_key_that_another_account_has_is_a_conflict_that_says_whose() {
     let ca = Ca::pinned().await;
@@ -57,13 +82,16 @@ async fn a_key_that_another_account_has_is_a_conflict_that_says_whose() {
     assert_eq!(one.read(&one.kid()).await.status, 200, "its own key still holds");
 }
 
+/// What is done to the inner header and payload, with the client and a stranger at hand.
+type Bend = fn(&mut Value, &mut Value, &Client, &Client);
+
 #[tokio::test]
 async fn each_check_of_a_key_change_is_made() {
     let ca = Ca::pinned().await;
     let client = Client::registered(&ca).await;
     let stranger = Client::registered(&ca).await;
     let new = Key::generate();
-    let bends: &[(&str, fn(&mut Value, &mut Value, &Client, &Client))] = &[
+    let bends: &[(&str, Bend)] = &[
         ("the account of another", |_, payload, _, stranger| payload["account"] = stranger.kid().into()),
         ("the key of another as oldKey", |_, payload, _, stranger| payload["oldKey"] = stranger.key.jwk()),
         ("no oldKey", |_, payload, _, _| payload["oldKey"] = Value::Null),

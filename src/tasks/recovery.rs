@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use acme::id::Serial;
+use acme::time::Timestamp;
 use store::order::Order;
 
 use crate::app::App;
@@ -20,27 +21,27 @@ pub async fn settle(app: &App) -> anyhow::Result<()> {
             issuance::abandon(&certificate.serial, None, &app.store, now).await?;
         }
     }
-    take_up_orders(app, Duration::ZERO).await
+    take_up_orders(app, None).await
 }
 
 /// On a timer: orders whose issuance failed half-way, because a key or the store could not be used at that moment.
 pub(super) async fn resume(app: &App) {
-    if let Err(error) = take_up_orders(app, STALE).await {
+    if let Err(error) = take_up_orders(app, Some(app.clock.now().minus(STALE))).await {
         tracing::error!(error = format!("{error:#}"), "the store does not say which orders wait");
     }
 }
 
-/// Takes up the orders that are `processing`, unless their intent is younger than `age`: that one is under way.
-async fn take_up_orders(app: &App, age: Duration) -> anyhow::Result<()> {
+/// Takes up the orders that are `processing`; when `older_than` says so, only those whose intents are that old, for a
+/// younger one is under way. A start takes up all: the clock may have been set back meanwhile.
+async fn take_up_orders(app: &App, older_than: Option<Timestamp>) -> anyhow::Result<()> {
     let orders = app.store.processing_orders(LIMIT).await?;
     if orders.is_empty() {
         return Ok(());
     }
     let intents = app.store.intended_certificates(LIMIT).await?;
-    let oldest = app.clock.now().minus(age);
     for order in orders {
         let intents = intents.iter().filter(|intent| intent.order.as_ref() == Some(&order.id));
-        if intents.clone().all(|intent| intent.created_at <= oldest) {
+        if older_than.is_none_or(|limit| intents.clone().all(|intent| intent.created_at <= limit)) {
             let serials: Vec<Serial> = intents.map(|intent| intent.serial.clone()).collect();
             take_up(app, &order, &serials).await;
         }

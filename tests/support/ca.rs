@@ -144,8 +144,8 @@ impl Ca {
     pub async fn hup(&mut self) {
         let before = self.log().len();
         self.signal("HUP");
-        let log = self.log_after(before, |new| new.contains("reloaded") || new.contains("refused")).await;
-        assert!(!log.contains("refused"), "the reload failed: {log}");
+        let log = self.log_after(before, |new| new.contains("reloaded") || new.contains(REFUSED)).await;
+        assert!(!log.contains(REFUSED), "the reload failed: {log}");
     }
 
     /// Starts what was killed or terminated once more.
@@ -192,14 +192,14 @@ impl Ca {
 
     /// Everything that the server logged, over all its lives.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.path("log")).unwrap_or_default()
+        String::from_utf8_lossy(&fs::read(self.path("log")).unwrap_or_default()).into_owned()
     }
 
     /// What is logged after the first `before` octets, once it satisfies `enough`.
     pub async fn log_after(&self, before: usize, enough: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let log = self.log().split_off(before);
+            let log = self.log().get(before..).unwrap_or_default().to_owned();
             if enough(&log) {
                 return log;
             }
@@ -306,5 +306,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// How often it looks.
 pub const POLL: Duration = Duration::from_millis(10);
 
+/// What the log says of a configuration that cannot stand.
+const REFUSED: &str = "the new configuration is refused";
 const ACME_CA: &str = env!("CARGO_BIN_EXE_acme-ca");
 const CA_CTL: &str = env!("CARGO_BIN_EXE_ca-ctl");

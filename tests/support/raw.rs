@@ -107,6 +107,7 @@ impl Client {
 
     /// Makes the account, or finds it again.
     pub async fn register(&self) -> Reply {
+        lock(&self.kid).take();
         let reply = self.post("/acme/new-account", json!({"termsOfServiceAgreed": true})).await;
         assert!(matches!(reply.status, 200 | 201), "{reply}");
         *lock(&self.kid) = Some(reply.header("location").expect("the account's URL").to_owned());

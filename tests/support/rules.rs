@@ -67,6 +67,11 @@ fn headers(reply: &Reply, base: &str, broken: &mut Broken) {
         "any origin may read (RFC 8555 6.1)",
     );
     broken.unless(reply.header("access-control-allow-credentials").is_none(), "but never with credentials");
+    if reply.status == 409 && route == "/acme/key-change" {
+        let other =
+            reply.header("location").is_some_and(|url| url.starts_with(&format!("{base}/acme/account/")));
+        broken.unless(other, "a key conflict says whose the key is (RFC 8555 7.3.5)");
+    }
     if reply.status == 405 {
         broken.unless(reply.header("allow").is_some_and(|allow| !allow.is_empty()), "405 comes with Allow");
     }
