@@ -47,11 +47,11 @@ const ROOMS: &[Room] = &[
     room("validate", &["resolver", "clock", "audit", "random"], NO_SQL),
     room("watch", &["ca", "policy", "resolver", "probe", "notify", "clock", "audit", "random"], NO_SQL),
     // What the doors share.
-    room("accounts", &["clock"], NO_SQL),
+    room("recent", &["clock"], NO_SQL),
     room(
         "app",
         &[
-            "accounts", "ca", "clock", "config", "issuance", "metrics", "policy", "random", "resolver",
+            "recent", "ca", "clock", "config", "issuance", "metrics", "policy", "random", "resolver",
             "validate", "watch",
         ],
         NO_SQL,
@@ -59,13 +59,13 @@ const ROOMS: &[Room] = &[
     // 3: doors. Not each other.
     room(
         "web",
-        &["accounts", "app", "audit", "ca", "issuance", "metrics", "policy", "random", "validate", "watch"],
+        &["recent", "app", "audit", "ca", "issuance", "metrics", "policy", "random", "validate", "watch"],
         NO_SQL,
     ),
     room(
         "tasks",
         &[
-            "accounts", "app", "audit", "ca", "clock", "issuance", "metrics", "policy", "random", "stopped",
+            "recent", "app", "audit", "ca", "clock", "issuance", "metrics", "policy", "random", "stopped",
             "validate", "watch",
         ],
         NO_SQL,
