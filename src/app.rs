@@ -128,7 +128,7 @@ impl App {
             accounts: Recent::new(8_192),
             authorizations: Recent::new(2_048),
             downloads: Recent::new(512),
-            urls: Urls { base: live.config.url.clone() },
+            urls: Urls { base: live.config.url.clone(), plain: live.config.plain_url() },
             host: live.config.host.clone(),
             validations,
             live: ArcSwap::from_pointee(live),
@@ -170,12 +170,18 @@ impl App {
 #[derive(Clone, Debug)]
 pub struct Urls {
     base: String,
+    plain: Option<String>,
 }
 
 impl Urls {
     /// The base, without a final slash.
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// Where plain downloads are, when they are offered: what leaves say of their issuer (RFC 5280 4.2.2.1).
+    pub fn plain(&self) -> Option<&str> {
+        self.plain.as_deref()
     }
 
     /// The URL of a path.

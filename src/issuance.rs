@@ -53,6 +53,9 @@ pub struct Validity {
     pub not_after: Option<Timestamp>,
 }
 
+/// From when to when an issuer is good.
+pub type Span = (Timestamp, Timestamp);
+
 /// A certificate that was issued and kept.
 #[derive(Debug)]
 pub struct Issued {
@@ -75,16 +78,17 @@ impl Validity {
         not_before: Option<Timestamp>,
         not_after: Option<Timestamp>,
         lifetime: Duration,
+        issuer: Span,
         now: Timestamp,
     ) -> Result<Self, Problem> {
         let begin = not_before.unwrap_or(now);
-        if begin < now.minus(BACKDATE) || begin > now.plus(AHEAD) {
-            let (from, to) = (now.minus(BACKDATE), now.plus(AHEAD));
+        let (from, to) = (now.minus(BACKDATE).max(issuer.0), now.plus(AHEAD));
+        if not_before.is_some() && (begin < from || begin > to) {
             return Err(Problem::malformed(format!(
                 "notBefore {begin} is out of bounds; {from} to {to} would do"
             )));
         }
-        let latest = begin.plus(lifetime);
+        let latest = begin.plus(lifetime).min(issuer.1);
         if let Some(end) = not_after
             && (end <= begin || end <= now || end > latest)
         {
@@ -98,8 +102,8 @@ impl Validity {
     /// The dates of a certificate: those that were asked for, else `lifetime` from now, a little backdated for clocks
     /// that lag, and never beyond the issuer's.
     fn dates(self, lifetime: Duration, issuer: &Issuer, now: Timestamp) -> (Timestamp, Timestamp) {
-        let begin = self.not_before.unwrap_or_else(|| now.minus(BACKDATE.min(lifetime / 50)));
-        let begin = begin.max(issuer.not_before());
+        let usual = now.minus(BACKDATE.min(lifetime / 50)).max(issuer.not_before());
+        let begin = self.not_before.unwrap_or(usual);
         // RFC 5280 4.1.2.5: the last second counts, so 90 days end one second early.
         let end =
             self.not_after.unwrap_or_else(|| begin.plus(lifetime.saturating_sub(Duration::from_secs(1))));
@@ -319,7 +323,9 @@ mod tests {
     const DAYS_90: Duration = Duration::from_secs(90 * 86_400);
 
     fn asked(before: Option<i64>, after: Option<i64>) -> Result<Validity, Problem> {
-        Validity::asked(before.map(Timestamp::from_unix), after.map(Timestamp::from_unix), DAYS_90, NOW)
+        let issuer = (Timestamp::from_unix(-600), Timestamp::from_unix(60 * 86_400));
+        let (before, after) = (before.map(Timestamp::from_unix), after.map(Timestamp::from_unix));
+        Validity::asked(before, after, DAYS_90, issuer, NOW)
     }
 
     #[test]
@@ -328,6 +334,9 @@ mod tests {
         assert_eq!(asked(None, Some(86_400)).unwrap().not_after, Some(Timestamp::from_unix(86_400)));
         for (before, after) in [
             (Some(-7_200), None),
+            // Before and beyond the issuer's own time.
+            (Some(-900), None),
+            (None, Some(61 * 86_400)),
             (Some(31 * 86_400), None),
             (None, Some(0)),
             (None, Some(91 * 86_400)),

@@ -47,7 +47,7 @@ impl Server {
         let listeners = listeners.bind(&live.config)?;
         let store = Store::open(&live.config.store, &Options::default()).await?;
         let (app, requests) = App::new(live, store, clock);
-        keep_issuers(&app).await?;
+        keep_issuers(&app, &app.live()).await?;
         tasks::settle_what_a_stop_left(&app).await?;
         tasks::issue_own_certificate(&app).await?;
 
@@ -90,13 +90,14 @@ impl Server {
     pub async fn reload(&self, config: Config) -> anyhow::Result<()> {
         let now = self.app.clock.now();
         let old = self.app.live();
-        for key in old.config.fixed_keys_that_differ(&config) {
+        let live = Live::build(config, now)?;
+        // Before anything can be issued by them.
+        keep_issuers(&self.app, &live).await?;
+        for key in old.config.fixed_keys_that_differ(&live.config) {
             tracing::warn!(key, "this key changed; the change takes effect with the next start");
         }
-        let live = Live::build(config, now)?;
         warn(&live);
         self.app.replace(live);
-        keep_issuers(&self.app).await?;
         tasks::renew_own_certificate(&self.app).await;
         Ok(())
     }
@@ -127,9 +128,9 @@ fn warn(live: &Live) {
 }
 
 /// Chains are kept with what they issued, so that an old certificate can be downloaded with its own chain.
-async fn keep_issuers(app: &App) -> anyhow::Result<()> {
+async fn keep_issuers(app: &App, live: &Live) -> anyhow::Result<()> {
     let created_at = app.clock.now();
-    for issuer in app.live().ca.issuers() {
+    for issuer in live.ca.issuers() {
         let issuer = Issuer {
             id: issuer.id().to_owned(),
             certificate: issuer.certificate_der().to_vec(),

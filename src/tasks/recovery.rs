@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
+use acme::csr::CertificateRequest;
 use acme::id::Serial;
+use acme::identifier::Identifier;
+use acme::problem::Problem;
 use acme::time::Timestamp;
-use store::order::Order;
+use store::audit::AuditEvent;
+use store::order::{FailOrder, Order};
 
-use crate::app::App;
+use crate::app::{App, Live};
+use crate::audit;
 use crate::{issuance, policy};
 
 /// At start, before anybody is served: every intent is a stopped one. The server's own are given up; orders' are given
@@ -34,11 +39,9 @@ pub(super) async fn resume(app: &App) {
 /// Takes up the orders that are `processing`; when `older_than` says so, only those whose intents are that old, for a
 /// younger one is under way. A start takes up all: the clock may have been set back meanwhile.
 async fn take_up_orders(app: &App, older_than: Option<Timestamp>) -> anyhow::Result<()> {
-    let orders = app.store.processing_orders(LIMIT).await?;
-    if orders.is_empty() {
-        return Ok(());
-    }
+    // Intents first: an order that is issued between the two reads is not among the orders any more.
     let intents = app.store.intended_certificates(LIMIT).await?;
+    let orders = app.store.processing_orders(LIMIT).await?;
     for order in orders {
         let intents = intents.iter().filter(|intent| intent.order.as_ref() == Some(&order.id));
         if older_than.is_none_or(|limit| intents.clone().all(|intent| intent.created_at <= limit)) {
@@ -55,10 +58,12 @@ async fn take_up(app: &App, order: &Order, intents: &[Serial]) {
     let name = order.profile.as_deref().unwrap_or(policy::DEFAULT_PROFILE);
     // A profile that was removed meanwhile: the default's lifetime is what it would get today.
     let Some(profile) = profiles.get(name).or_else(|| profiles.get(policy::DEFAULT_PROFILE)) else { return };
-    let ca_issuers = live.config.plain_url();
     let now = app.clock.now();
+    if let Err(problem) = may_still_be_issued(order, &live, now) {
+        return give_up(app, order, problem).await;
+    }
     let recovered =
-        issuance::recover(order, intents, profile.lifetime, &live.ca, ca_issuers.as_deref(), &app.store, now)
+        issuance::recover(order, intents, profile.lifetime, &live.ca, app.urls.plain(), &app.store, now)
             .await;
     match recovered {
         Ok(_) => app.metrics.issued(now),
@@ -66,6 +71,32 @@ async fn take_up(app: &App, order: &Order, intents: &[Serial]) {
             let error = format!("{error:#}");
             tracing::error!(order = %order.id, error, "an order could not be taken up; it is tried again");
         }
+    }
+}
+
+/// What was judged when the order was made, judged again: keys, rules and time have moved on.
+fn may_still_be_issued(order: &Order, live: &Live, now: Timestamp) -> Result<(), Problem> {
+    if let Some(end) = order.not_after.filter(|end| *end <= now) {
+        return Err(Problem::malformed(format!("the order's notAfter {end} is over")));
+    }
+    CertificateRequest::parse(order.csr.as_deref().unwrap_or_default())?;
+    let names = order.identifiers.iter().map(Identifier::parse).collect::<Result<Vec<_>, _>>()?;
+    // Without an issuer whose time it is, it is tried again later: that can be mended.
+    let Ok(issuer) = live.ca.active(now) else { return Ok(()) };
+    policy::judge_all(&names, |name| live.config.policy.judge(name).and_then(|()| issuer.permits(name)))
+}
+
+/// Ends an order that nobody will ever issue; its intents go with it.
+async fn give_up(app: &App, order: &Order, problem: Problem) {
+    tracing::warn!(order = %order.id, problem = %problem, "an order that a stop left behind cannot be issued any more");
+    let now = app.clock.now();
+    let audit = AuditEvent {
+        account: Some(order.account.clone()),
+        order: Some(order.id.clone()),
+        ..audit("order-invalid", now)
+    };
+    if let Err(error) = app.store.write(FailOrder { order: order.id.clone(), problem, audit }).await {
+        tracing::error!(order = %order.id, %error, "the end of an order could not be kept; it is tried again");
     }
 }
 

@@ -34,6 +34,9 @@ impl Job {
             let conflict = matches!(error, store::Error::Conflict { .. });
             if conflict {
                 tracing::info!(name, "the authorization was settled by another hand");
+                if let Some(kept) = self.kept.take() {
+                    let _ = kept.send(Kept::Before);
+                }
             } else {
                 tracing::error!(name, %error, "a verdict could not be kept; the validation is resumed later");
             }

@@ -123,7 +123,8 @@ pub(super) async fn change_key(
             Ok(json::at(json::respond(StatusCode::OK, &shown(&app, account)), &url))
         }
         KeyChanged::Taken(other) => {
-            let problem = Problem::malformed("another account has that key already").with_status(409);
+            let problem =
+                Problem::malformed("an account has that key already; Location says which").with_status(409);
             Err(Error::at(problem, app.urls.account(&other)))
         }
     }

@@ -73,6 +73,12 @@ pub(super) async fn challenge(
         }
     }
     let now = app.clock.now();
+    let status = authorization_status(authorization.status, authorization.expires_at, now);
+    if !signed.is_post_as_get() && authorization.attempted.is_none() && status != AuthorizationStatus::Pending
+    {
+        let detail = format!("the authorization is {status}; make a new order");
+        return Err(Problem::malformed(detail).into());
+    }
     let body = shown_challenge(&app, &authorization, challenge, now).ok_or_else(|| {
         let chosen = authorization.attempted.map_or("another", Type::as_str);
         Problem::malformed(format!(

@@ -86,7 +86,7 @@ async fn method_not_allowed() -> Error {
 async fn every_answer(State(app): State<Arc<App>>, request: Request<Body>, next: Next) -> Response {
     let began = Instant::now();
     let method = request.method().clone();
-    let path = request.uri().path().to_owned();
+    let path = acme::problem::plain(request.uri().path(), 200);
     let route = request.extensions().get::<MatchedPath>().map_or("none", |path| known_route(path.as_str()));
     let agent = request
         .headers()
@@ -99,6 +99,12 @@ async fn every_answer(State(app): State<Arc<App>>, request: Request<Body>, next:
         _ => next.run(request).await,
     };
 
+    // What axum itself refuses, such as a path that is no UTF-8, is a problem document as well.
+    if response.status().as_u16() >= 400 && response.extensions().get::<Said>().is_none() {
+        let problem =
+            Problem::malformed("the request cannot be read").with_status(response.status().as_u16());
+        response = Error::from(problem).into_response();
+    }
     let headers = response.headers_mut();
     if method == Method::POST || route == NEW_NONCE {
         if let Ok(nonce) = HeaderValue::try_from(app.nonces.mint()) {

@@ -36,7 +36,9 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
     let (sent, identifiers) = identifiers(wanted.identifiers)?;
     let (profile_name, profile) = live.config.policy.profile(wanted.profile.as_deref())?;
     may_be_certified(&live, &identifiers, now)?;
-    let asked = Validity::asked(wanted.not_before, wanted.not_after, profile.lifetime, now)?;
+    let issuer = live.ca.active(now).map_err(anyhow::Error::new)?;
+    let span = (issuer.not_before(), issuer.not_after());
+    let asked = Validity::asked(wanted.not_before, wanted.not_after, profile.lifetime, span, now)?;
 
     let account = signed.known.account.id.clone();
     let order = Order {
@@ -96,16 +98,20 @@ pub(super) async fn finalize(
         OrderStatus::Ready => {}
         // The answer got lost, and the client asks again: it gets what it was owed. A certificate for another key
         // needs another order.
-        OrderStatus::Valid if is_for_key(&app, &order, &csr).await? => {
+        OrderStatus::Valid | OrderStatus::Processing if is_for_key(&app, &order, &csr).await? => {
             return Ok(respond(&app, &order, &authorizations, now));
         }
-        OrderStatus::Processing => return Ok(respond(&app, &order, &authorizations, now)),
         status => return Err(not_ready(status, &authorizations, now).into()),
     }
     let live = app.live();
     let identifiers = canonical(&order)?;
     csr.check(&identifiers)?;
     csr.check_not_account_key(&signed.known.key)?;
+    if let Some(end) = order.not_after.filter(|end| *end <= now) {
+        return Err(
+            Problem::malformed(format!("the order's notAfter {end} is over; make a new order")).into()
+        );
+    }
     // The rules may have changed since the order was made.
     may_be_certified(&live, &identifiers, now)?;
     let (_, profile) = live.config.policy.profile(order.profile.as_deref())?;
@@ -115,12 +121,15 @@ pub(super) async fn finalize(
         names: identifiers,
         validity: Validity { not_before: order.not_before, not_after: order.not_after },
         lifetime: profile.lifetime,
-        csr,
+        csr: csr.clone(),
     };
     let Some(issued) = issue(Arc::clone(&app), live, plan, now).await? else {
         // The same finalize came twice at the same moment: this one shows what the other one does.
         let (order, authorizations) = own(&app, &signed, &id).await?;
-        return Ok(respond(&app, &order, &authorizations, now));
+        if is_for_key(&app, &order, &csr).await? {
+            return Ok(respond(&app, &order, &authorizations, now));
+        }
+        return Err(not_ready(status(&order, &authorizations, now), &authorizations, now).into());
     };
     order.status = OrderStatus::Valid;
     order.serial = Some(issued.serial);
@@ -136,8 +145,7 @@ async fn issue(
     now: Timestamp,
 ) -> Result<Option<issuance::Issued>, Error> {
     let task = tokio::spawn(async move {
-        let ca_issuers = live.config.plain_url();
-        let issued = issuance::issue(&plan, &live.ca, ca_issuers.as_deref(), &app.store, now).await;
+        let issued = issuance::issue(&plan, &live.ca, app.urls.plain(), &app.store, now).await;
         if let Ok(issued) = &issued {
             app.metrics.issued(now);
             let pem = pem::encode("CERTIFICATE", &issued.der) + &issued.chain;
@@ -229,8 +237,11 @@ fn request_of(wanted: &Finalize) -> Result<CertificateRequest, Problem> {
     CertificateRequest::parse(&wanted.der()?)
 }
 
-/// Whether the certificate of a valid order has the key of this CSR.
+/// Whether the certificate that an order has, or is about to have, is for the key of this CSR.
 async fn is_for_key(app: &App, order: &Order, csr: &CertificateRequest) -> Result<bool, Error> {
+    if let Some(kept) = &order.csr {
+        return Ok(CertificateRequest::parse(kept)?.spki_sha256() == csr.spki_sha256());
+    }
     let Some(serial) = &order.serial else { return Ok(false) };
     let certificate = app.store.certificate(serial).await?;
     Ok(certificate.is_some_and(|certificate| certificate.spki == csr.spki_sha256()))
@@ -255,7 +266,9 @@ fn not_ready(status: OrderStatus, authorizations: &[Authorization], now: Timesta
         .join(", ");
     let detail = match status {
         OrderStatus::Pending => format!("the order is pending; authorizations are missing for {waiting}"),
-        OrderStatus::Valid => "the order is valid already, for another key; make a new order".to_owned(),
+        OrderStatus::Valid | OrderStatus::Processing => {
+            format!("the order is {status} already, for another key; make a new order")
+        }
         status => format!("the order is {status}; make a new order"),
     };
     Problem::new(Kind::OrderNotReady, detail)
