@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 
 use acme::id::{AccountId, AuthorizationId};
@@ -38,7 +38,7 @@ pub async fn run(
         tokio::select! {
             () = crate::stopped(&mut stop) => break,
             Some(request) = requests.recv() => validations.begin(request),
-            Some(ended) = validations.jobs.join_next() => validations.end(ended),
+            Some(ended) = validations.jobs.join_next_with_id() => validations.end(ended),
             _ = often.tick() => {
                 validations.resume().await;
                 recovery::resume(&app).await;
@@ -54,7 +54,9 @@ pub async fn run(
 /// the same time.
 struct Validations {
     app: Arc<App>,
-    jobs: JoinSet<(AuthorizationId, AccountId)>,
+    jobs: JoinSet<()>,
+    /// Whose each job is; known also of one that panics.
+    owners: HashMap<task::Id, (AuthorizationId, AccountId)>,
     running: HashSet<AuthorizationId>,
     of_account: HashMap<AccountId, usize>,
     slots: Arc<Semaphore>,
@@ -65,6 +67,7 @@ impl Validations {
         Self {
             app,
             jobs: JoinSet::new(),
+            owners: HashMap::new(),
             running: HashSet::new(),
             of_account: HashMap::new(),
             slots: Arc::new(Semaphore::new(AT_ONCE)),
@@ -111,24 +114,25 @@ impl Validations {
         self.running.insert(id.clone());
         *self.of_account.entry(account.clone()).or_default() += 1;
         let (app, slots) = (Arc::clone(&self.app), Arc::clone(&self.slots));
-        self.jobs.spawn(async move {
-            job.run(&app, &slots).await;
-            (id, account)
-        });
+        let job = self.jobs.spawn(async move { job.run(&app, &slots).await });
+        self.owners.insert(job.id(), (id, account));
     }
 
-    fn end(&mut self, ended: Result<(AuthorizationId, AccountId), tokio::task::JoinError>) {
-        match ended {
-            Ok((id, account)) => {
-                self.running.remove(&id);
-                if let Some(count) = self.of_account.get_mut(&account) {
-                    *count -= 1;
-                    if *count == 0 {
-                        self.of_account.remove(&account);
-                    }
-                }
+    fn end(&mut self, ended: Result<(task::Id, ()), task::JoinError>) {
+        let job = match ended {
+            Ok((job, ())) => job,
+            Err(error) => {
+                tracing::error!(%error, "a validation ended in a way that it must not; it is resumed");
+                error.id()
             }
-            Err(error) => tracing::error!(%error, "a validation ended in a way that it must not"),
+        };
+        let Some((id, account)) = self.owners.remove(&job) else { return };
+        self.running.remove(&id);
+        if let Some(count) = self.of_account.get_mut(&account) {
+            *count -= 1;
+            if *count == 0 {
+                self.of_account.remove(&account);
+            }
         }
     }
 
