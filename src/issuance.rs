@@ -192,7 +192,7 @@ pub async fn recover(
     for serial in intents {
         abandon(serial, Some(&order.id), store, now).await?;
     }
-    let names = order.identifiers.iter().map(Identifier::parse).collect::<Result<Vec<_>, _>>()?;
+    let names = order.canonical()?;
     let csr = order.csr.as_deref().context("an order that is processing has kept its CSR")?;
     let plan = Plan {
         order: order.id.clone(),

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use acme::csr::CertificateRequest;
 use acme::id::Serial;
-use acme::identifier::Identifier;
 use acme::problem::Problem;
 use acme::time::Timestamp;
 use store::audit::AuditEvent;
@@ -80,7 +79,7 @@ fn may_still_be_issued(order: &Order, live: &Live, now: Timestamp) -> Result<(),
         return Err(Problem::malformed(format!("the order's notAfter {end} is over")));
     }
     CertificateRequest::parse(order.csr.as_deref().unwrap_or_default())?;
-    let names = order.identifiers.iter().map(Identifier::parse).collect::<Result<Vec<_>, _>>()?;
+    let names = order.canonical()?;
     // Without an issuer whose time it is, it is tried again later: that can be mended.
     let Ok(issuer) = live.ca.active(now) else { return Ok(()) };
     policy::judge_all(&names, |name| live.config.policy.judge(name).and_then(|()| issuer.permits(name)))

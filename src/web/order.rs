@@ -104,7 +104,7 @@ pub(super) async fn finalize(
         status => return Err(not_ready(status, &authorizations, now).into()),
     }
     let live = app.live();
-    let identifiers = canonical(&order)?;
+    let identifiers = order.canonical()?;
     csr.check(&identifiers)?;
     csr.check_not_account_key(&signed.known.key)?;
     if let Some(end) = order.not_after.filter(|end| *end <= now) {
@@ -245,10 +245,6 @@ async fn is_for_key(app: &App, order: &Order, csr: &CertificateRequest) -> Resul
     let Some(serial) = &order.serial else { return Ok(false) };
     let certificate = app.store.certificate(serial).await?;
     Ok(certificate.is_some_and(|certificate| certificate.spki == csr.spki_sha256()))
-}
-
-fn canonical(order: &Order) -> Result<Vec<Identifier>, Error> {
-    order.identifiers.iter().map(|wire| Identifier::parse(wire).map_err(Error::from)).collect()
 }
 
 fn status(order: &Order, authorizations: &[Authorization], now: Timestamp) -> OrderStatus {

@@ -5,7 +5,7 @@
 //! issuance: what a crash leaves there is taken up again.
 
 use acme::id::{AccountId, AuthorizationId, OrderId, Serial};
-use acme::identifier::Wire;
+use acme::identifier::{Identifier, Wire};
 use acme::order::OrderStatus;
 use acme::problem::Problem;
 use acme::time::Timestamp;
@@ -53,6 +53,16 @@ pub struct Order {
     pub serial: Option<Serial>,
     /// The certificate request in DER, while it is `processing`.
     pub csr: Option<Vec<u8>>,
+}
+
+impl Order {
+    /// What was asked for, in canonical form.
+    ///
+    /// # Errors
+    /// `malformed`, for a row that a stricter program would not have made.
+    pub fn canonical(&self) -> Result<Vec<Identifier>, Problem> {
+        self.identifiers.iter().map(Identifier::parse).collect()
+    }
 }
 
 /// Makes an order with its authorizations. A crash after it leaves an order whose client never learned of it; it runs
