@@ -5,9 +5,9 @@ use acme::id::{AccountId, AuditId, OrderId, Serial};
 use acme::time::Timestamp;
 use serde::Serialize;
 use sqlx::postgres::PgConnection;
-use sqlx::sqlite::SqliteConnection;
 
 use crate::error::Error;
+use crate::script::{Script, statement};
 use crate::sql::{Columns, Record, first_id, json, rows};
 use crate::store::Store;
 use crate::write::{Change, Counts, Tx};
@@ -85,29 +85,21 @@ impl Store {
     }
 }
 
-/// Writes the trail of a transaction and commits it, for SQLite: all in one go, because each statement by itself is a
-/// way to another thread and back. PostgreSQL has another function for a JSON array, and no shared transactions.
-pub(crate) async fn commit_sqlite(
-    connection: &mut SqliteConnection,
-    trail: &[AuditEvent],
-    counts: &Counts,
-) -> Result<(), Error> {
+/// Adds the trail of a transaction, for SQLite, where many changes share one. PostgreSQL has another function for a JSON
+/// array, and no shared transactions.
+pub(crate) fn add_sqlite(script: &mut Script, trail: &[AuditEvent]) -> Result<(), Error> {
     if trail.is_empty() {
-        sqlx::query("COMMIT").execute(connection).await?;
         return Ok(());
     }
     let rows: Vec<_> = trail.iter().map(Row::from).collect();
-    counts.counted();
-    sqlx::query(
+    statement!(
+        script,
         "INSERT INTO audit (id, at, event, account_id, order_id, serial, detail)
          SELECT value ->> 'id', value ->> 'at', value ->> 'event', value ->> 'account', value ->> 'order',
                 value ->> 'serial', value ->> 'detail'
-         FROM json_each($1);
-         COMMIT",
-    )
-    .bind(json(&rows)?)
-    .execute(connection)
-    .await?;
+         FROM json_each($1)",
+        json(&rows)?,
+    );
     Ok(())
 }
 
@@ -118,7 +110,7 @@ pub(crate) async fn write_postgres(
     counts: &Counts,
 ) -> Result<(), Error> {
     for row in trail.iter().map(Row::from) {
-        counts.counted();
+        counts.counted(1);
         sqlx::query(
             "INSERT INTO audit (id, at, event, account_id, order_id, serial, detail)
              VALUES ($1, $2, $3, $4, $5, $6, $7)",

@@ -15,7 +15,8 @@ use acme::time::Timestamp;
 use crate::account::Account;
 use crate::audit::AuditEvent;
 use crate::error::Error;
-use crate::sql::{Columns, Record, build, execute, json, json_or_null, one, row, rows};
+use crate::script::Script;
+use crate::sql::{Columns, Record, execute, json, json_or_null, one, row, rows};
 use crate::store::Store;
 use crate::write::{Change, Tx};
 
@@ -299,40 +300,35 @@ async fn fail_orders(tx: &mut Tx<'_>, id: &AuthorizationId, problem: &Problem) -
 }
 
 /// Puts new authorizations in, all in one statement.
-pub(crate) async fn insert(tx: &mut Tx<'_>, authorizations: &[Authorization]) -> Result<(), Error> {
-    if authorizations.is_empty() {
-        return Ok(());
-    }
-    let mut texts = Vec::with_capacity(authorizations.len());
+pub(crate) fn insert(script: &mut Script, authorizations: &[Authorization]) -> Result<(), Error> {
+    let mut rows = Vec::with_capacity(authorizations.len());
     for a in authorizations {
-        texts.push((json_or_null(a.error.as_ref())?, json_or_null(a.evidence.as_ref())?));
+        rows.push([
+            a.id.as_str().into(),
+            a.account.as_str().into(),
+            a.order.as_str().into(),
+            a.identifier.kind().into(),
+            a.identifier.to_string().into(),
+            a.wildcard.into(),
+            a.status.as_str().into(),
+            a.token.as_str().into(),
+            words(&a.challenges).into(),
+            a.attempted.map(Type::as_str).into(),
+            a.attempted_at.map(Timestamp::unix).into(),
+            a.validated_at.map(Timestamp::unix).into(),
+            a.created_at.unix().into(),
+            a.expires_at.unix().into(),
+            json_or_null(a.error.as_ref())?.into(),
+            json_or_null(a.evidence.as_ref())?.into(),
+        ]);
     }
-    build!(tx, INSERT, query => {
-        query.push_values(authorizations.iter().zip(&texts), |mut row, (a, (error, evidence))| {
-            row.push_bind(a.id.as_str())
-                .push_bind(a.account.as_str())
-                .push_bind(a.order.as_str())
-                .push_bind(a.identifier.kind())
-                .push_bind(a.identifier.to_string())
-                .push_bind(a.wildcard)
-                .push_bind(a.status.as_str())
-                .push_bind(a.token.as_str())
-                .push_bind(words(&a.challenges))
-                .push_bind(a.attempted.map(Type::as_str))
-                .push_bind(a.attempted_at.map(Timestamp::unix))
-                .push_bind(a.validated_at.map(Timestamp::unix))
-                .push_bind(a.created_at.unix())
-                .push_bind(a.expires_at.unix())
-                .push_bind(error.as_deref())
-                .push_bind(evidence.as_deref());
-        });
-    })?;
+    script.add_rows(INSERT, rows.into_iter());
     Ok(())
 }
 
 const INSERT: &str = "INSERT INTO authz (id, account_id, order_id, identifier_type, identifier_value, wildcard, \
                       status, token, challenges, attempted, attempted_at, validated_at, created_at, expires_at, \
-                      error, evidence) ";
+                      error, evidence)";
 
 fn words(challenges: &[Type]) -> String {
     challenges.iter().map(|challenge| challenge.as_str()).collect::<Vec<_>>().join(",")

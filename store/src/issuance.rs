@@ -8,6 +8,7 @@ use acme::time::Timestamp;
 use crate::audit::AuditEvent;
 use crate::certificate::{Certificate, Issuer, Purpose};
 use crate::error::Error;
+use crate::script::{Script, statement};
 use crate::sql::{execute, one};
 use crate::write::{Change, Tx};
 
@@ -54,15 +55,17 @@ impl Change for Intend {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
         let c = &self.certificate;
+        let mut script = Script::default();
         if let Some(order) = &c.order {
-            let changed = execute!(tx, INTEND, order.as_str(), self.csr.as_deref(), c.created_at.unix(),)?;
-            one(changed, || Error::conflict("order", order, "ready, or processing without an intent"))?;
+            statement!(script, INTEND, order.as_str(), self.csr.as_deref(), c.created_at.unix());
         }
-        let made = execute!(
-            tx,
+        let intent = script.len();
+        statement!(
+            script,
             "INSERT INTO certificate (serial, order_id, account_id, purpose, names, issuer, spki, status, tbs,
                                       not_before, not_after, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, 'intended', $8, $9, $10, $11)
+             SELECT $1, $2, $3, $4, $5, $6, $7, 'intended', $8, $9, $10, $11
+             WHERE $4 = 'server' OR EXISTS (SELECT 1 FROM orders WHERE id = $2 AND status = 'processing')
              ON CONFLICT (order_id) WHERE status = 'intended' DO NOTHING",
             c.serial.as_str(),
             c.order.as_ref().map(OrderId::as_str),
@@ -75,8 +78,12 @@ impl Change for Intend {
             c.not_before.unix(),
             c.not_after.unix(),
             c.created_at.unix(),
-        )?;
-        one(made, || Error::conflict("certificate", &c.serial, "the only intent of its order"))?;
+        );
+        let done = tx.run(script).await?;
+        if let Some(order) = &c.order {
+            one(done.of(0), || Error::conflict("order", order, "ready, or processing without an intent"))?;
+        }
+        one(done.of(intent), || Error::conflict("certificate", &c.serial, "the only intent of its order"))?;
         tx.record(&self.audit);
         Ok(())
     }
@@ -115,31 +122,32 @@ impl Change for Issued {
     type Outcome = ();
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
-        let changed = execute!(
-            tx,
+        let mut script = Script::default();
+        statement!(
+            script,
             "UPDATE certificate SET status = 'issued', tbs = NULL, der = $2, issued_at = $3
              WHERE serial = $1 AND status = 'intended'",
             self.serial.as_str(),
             self.der.as_slice(),
             self.now.unix(),
-        )?;
-        one(changed, || Error::conflict("certificate", &self.serial, "intended"))?;
-        let purpose = match &self.order {
-            None => Purpose::Server,
-            Some(order) => {
-                let changed = execute!(
-                    tx,
-                    "UPDATE orders SET status = 'valid', serial = $2, csr = NULL, expires_at = $3
-                     WHERE id = $1 AND status = 'processing'",
-                    order.as_str(),
-                    self.serial.as_str(),
-                    self.not_after.unix(),
-                )?;
-                one(changed, || Error::conflict("order", order, "processing"))?;
-                Purpose::Acme
-            }
-        };
-        execute!(tx, SUPERSEDE, self.serial.as_str(), self.names.as_str(), purpose.as_str())?;
+        );
+        let purpose = if self.order.is_some() { Purpose::Acme } else { Purpose::Server };
+        if let Some(order) = &self.order {
+            statement!(
+                script,
+                "UPDATE orders SET status = 'valid', serial = $2, csr = NULL, expires_at = $3
+                 WHERE id = $1 AND status = 'processing'",
+                order.as_str(),
+                self.serial.as_str(),
+                self.not_after.unix(),
+            );
+        }
+        statement!(script, SUPERSEDE, self.serial.as_str(), self.names.as_str(), purpose.as_str());
+        let done = tx.run(script).await?;
+        one(done.of(0), || Error::conflict("certificate", &self.serial, "intended"))?;
+        if let Some(order) = &self.order {
+            one(done.of(1), || Error::conflict("order", order, "processing"))?;
+        }
         tx.record(&self.audit);
         Ok(())
     }

@@ -19,6 +19,7 @@ mod open;
 mod open_error;
 #[cfg(test)]
 mod plans;
+mod script;
 mod sql;
 mod store;
 mod write;

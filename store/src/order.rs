@@ -13,7 +13,8 @@ use acme::time::Timestamp;
 use crate::audit::AuditEvent;
 use crate::authorization::{self, Authorization, authz_columns};
 use crate::error::Error;
-use crate::sql::{Columns, Record, build, execute, first_id, json, json_or_null, one, rows};
+use crate::script::{Script, Value, statement};
+use crate::sql::{Columns, Record, first_id, json, json_or_null, one, rows};
 use crate::store::Store;
 use crate::write::{Change, Tx};
 
@@ -82,8 +83,9 @@ impl Change for CreateOrder {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
         let order = &self.order;
-        let made = execute!(
-            tx,
+        let mut script = Script::default();
+        statement!(
+            script,
             "INSERT INTO orders (id, account_id, status, identifiers, names, profile, not_before, not_after,
                                  created_at, expires_at, error, serial, csr)
              SELECT $1, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13
@@ -101,10 +103,11 @@ impl Change for CreateOrder {
             json_or_null(order.error.as_ref())?,
             order.serial.as_ref().map(Serial::as_str),
             order.csr.as_deref(),
-        )?;
-        one(made, || Error::conflict("account", &order.account, "valid"))?;
-        authorization::insert(tx, &self.authorizations).await?;
-        link(tx, &order.id, &self.links).await
+        );
+        authorization::insert(&mut script, &self.authorizations)?;
+        link(&mut script, &order.id, &self.links);
+        let done = tx.run(script).await?;
+        one(done.of(0), || Error::conflict("account", &order.account, "valid"))
     }
 }
 
@@ -124,19 +127,23 @@ impl Change for FailOrder {
     type Outcome = ();
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
-        let changed = execute!(
-            tx,
+        let mut script = Script::default();
+        statement!(
+            script,
             "UPDATE orders SET status = 'invalid', error = $2, csr = NULL
              WHERE id = $1 AND status IN ('pending', 'processing')",
             self.order.as_str(),
             json(&self.problem)?,
-        )?;
-        one(changed, || Error::conflict("order", &self.order, "pending or processing"))?;
-        execute!(
-            tx,
-            "UPDATE certificate SET status = 'abandoned', tbs = NULL WHERE order_id = $1 AND status = 'intended'",
+        );
+        statement!(
+            script,
+            "UPDATE certificate SET status = 'abandoned', tbs = NULL
+             WHERE order_id = $1 AND status = 'intended'
+               AND EXISTS (SELECT 1 FROM orders WHERE id = $1 AND status = 'invalid')",
             self.order.as_str(),
-        )?;
+        );
+        let done = tx.run(script).await?;
+        one(done.of(0), || Error::conflict("order", &self.order, "pending or processing"))?;
         tx.record(&self.audit);
         Ok(())
     }
@@ -234,16 +241,12 @@ pub(crate) const PROCESSING: &str =
     concat!("SELECT ", columns!(), " FROM orders o WHERE o.status = 'processing' ORDER BY o.id LIMIT $1");
 
 /// Says which authorizations an order needs, all in one statement.
-async fn link(tx: &mut Tx<'_>, order: &OrderId, links: &[AuthorizationId]) -> Result<(), Error> {
-    if links.is_empty() {
-        return Ok(());
-    }
-    build!(tx, "INSERT INTO order_authz (order_id, position, authz_id) ", query => {
-        query.push_values((0_i64..).zip(links), |mut row, (position, authorization)| {
-            row.push_bind(order.as_str()).push_bind(position).push_bind(authorization.as_str());
-        });
-    })?;
-    Ok(())
+fn link(script: &mut Script, order: &OrderId, links: &[AuthorizationId]) {
+    let rows = links.iter().enumerate().map(|(position, authorization)| {
+        let position = i64::try_from(position).expect("an order has a hundred authorizations at most");
+        [Value::from(order.as_str()), Value::from(position), Value::from(authorization.as_str())]
+    });
+    script.add_rows("INSERT INTO order_authz (order_id, position, authz_id)", rows);
 }
 
 /// A row of a join: an order with one of its authorizations, or with none.

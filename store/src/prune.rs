@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use acme::time::Timestamp;
 
 use crate::error::Error;
-use crate::sql::{Columns, Record, build, execute, returning};
+use crate::sql::{Columns, Record, execute, returning};
 use crate::write::{Change, Tx};
 
 /// Deletes orders that were over before a moment, with the authorizations that only they used. An order with a
@@ -34,13 +34,14 @@ impl Change for Prune {
         let used: BTreeSet<String> = used.into_iter().map(|Used(authorization)| authorization).collect();
         let used: Vec<String> = used.into_iter().collect();
         for some in used.chunks(CHUNK) {
-            build!(tx, "DELETE FROM authz WHERE id IN (", query => {
-                let mut list = query.separated(", ");
-                for authorization in some {
-                    list.push_bind(authorization.as_str());
-                }
-                query.push(") AND NOT EXISTS (SELECT 1 FROM order_authz l WHERE l.authz_id = authz.id)");
-            })?;
+            let places: Vec<String> = (1..=some.len()).map(|n| format!("${n}")).collect();
+            let text = format!(
+                "DELETE FROM authz WHERE id IN ({})
+                   AND NOT EXISTS (SELECT 1 FROM order_authz l WHERE l.authz_id = authz.id)",
+                places.join(", ")
+            );
+            tx.execute(text, some.iter().map(|authorization| authorization.as_str().into()).collect())
+                .await?;
         }
         Ok(deleted)
     }

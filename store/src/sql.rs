@@ -17,44 +17,18 @@ use crate::error::Error;
 
 /// Runs a statement of a change: `execute!(tx, "UPDATE …", a, b)` is the number of rows that it changed.
 macro_rules! execute {
-    ($tx:expr, $sql:expr $(, $value:expr)* $(,)?) => {{
-        let done = match $tx.connection() {
-            $crate::write::Connection::Sqlite(c) => {
-                sqlx::query($sql)$(.bind($value))*.execute(&mut **c).await.map(|done| done.rows_affected())
-            }
-            $crate::write::Connection::Postgres(c) => {
-                sqlx::query($sql)$(.bind($value))*.execute(&mut **c).await.map(|done| done.rows_affected())
-            }
-        };
-        $tx.changed(done)
-    }};
-}
-
-/// Runs a statement that is built row by row: `build!(tx, query => { query.push(…) })`, the number of rows changed.
-macro_rules! build {
-    ($tx:expr, $start:expr, $query:ident => $body:expr) => {{
-        let done = match $tx.connection() {
-            $crate::write::Connection::Sqlite(c) => {
-                let mut $query = sqlx::QueryBuilder::<sqlx::Sqlite>::new($start);
-                $body;
-                $query.build().execute(&mut **c).await.map(|done| done.rows_affected())
-            }
-            $crate::write::Connection::Postgres(c) => {
-                let mut $query = sqlx::QueryBuilder::<sqlx::Postgres>::new($start);
-                $body;
-                $query.build().execute(&mut **c).await.map(|done| done.rows_affected())
-            }
-        };
-        $tx.changed(done)
-    }};
+    ($tx:expr, $sql:expr $(, $value:expr)* $(,)?) => {
+        $tx.execute($sql, vec![$($crate::script::Value::from($value)),*]).await
+    };
 }
 
 /// Reads inside a change: the first row as a `Record`, if there is one.
 macro_rules! find {
     ($tx:expr, $record:ty, $sql:expr $(, $value:expr)* $(,)?) => {{
+        $tx.begin().await?;
         $tx.counted();
         match $tx.connection() {
-            $crate::write::Connection::Sqlite(c) => {
+            $crate::write::Connection::Sqlite { connection: c, .. } => {
                 match sqlx::query($sql)$(.bind($value))*.fetch_optional(&mut **c).await {
                     Ok(row) => row.map(|row| <$record as $crate::sql::Record>::read(&row)).transpose(),
                     Err(error) => Err($crate::Error::from(error)),
@@ -73,8 +47,9 @@ macro_rules! find {
 /// Runs a statement of a change that ends in RETURNING: every row as a `Record`.
 macro_rules! returning {
     ($tx:expr, $record:ty, $sql:expr $(, $value:expr)* $(,)?) => {{
+        $tx.begin().await?;
         let rows: Result<Vec<$record>, $crate::Error> = match $tx.connection() {
-            $crate::write::Connection::Sqlite(c) => {
+            $crate::write::Connection::Sqlite { connection: c, .. } => {
                 match sqlx::query($sql)$(.bind($value))*.fetch_all(&mut **c).await {
                     Ok(rows) => rows.iter().map(<$record as $crate::sql::Record>::read).collect(),
                     Err(error) => Err($crate::Error::from(error)),
@@ -131,7 +106,7 @@ macro_rules! row {
     }};
 }
 
-pub(crate) use {build, execute, find, returning, row, rows};
+pub(crate) use {execute, find, returning, row, rows};
 
 /// What a row of a query is read as.
 pub(crate) trait Record: Sized {

@@ -1,6 +1,7 @@
 //! How the store changes: a change is a value, committed whole or not at all. On PostgreSQL, which shares its syncs by
 //! itself, each has a transaction of its own, here; on SQLite they share one, in [`crate::writer`].
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +11,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use crate::audit::{self, AuditEvent};
 use crate::error::Error;
+use crate::script::{Changed, Script, Stage, Value};
 
 /// One change of state: committed whole or not at all. It may be run more than once, so it holds values, not effects.
 pub trait Change: Send + Sync + 'static {
@@ -32,7 +34,11 @@ pub struct Tx<'t> {
 
 /// The connection under a transaction.
 pub(crate) enum Connection<'t> {
-    Sqlite(&'t mut SqliteConnection),
+    Sqlite {
+        connection: &'t mut SqliteConnection,
+        /// Whether BEGIN was done; the first statement brings it along.
+        stage: &'t mut Stage,
+    },
     Postgres(&'t mut PgConnection),
 }
 
@@ -62,14 +68,38 @@ impl<'t> Tx<'t> {
 
     /// A statement was run that changes nothing.
     pub(crate) fn counted(&self) {
-        self.counts.counted();
+        self.counts.counted(1);
     }
 
-    /// A statement was run: how many rows it changed.
-    pub(crate) fn changed(&mut self, done: Result<u64, sqlx::Error>) -> Result<u64, Error> {
-        self.counted();
-        self.touched |= !matches!(done, Ok(0));
-        Ok(done?)
+    /// Begins the transaction, for a statement that cannot bring BEGIN along.
+    pub(crate) async fn begin(&mut self) -> Result<(), Error> {
+        if let Connection::Sqlite { stage: Stage::Before, .. } = self.connection {
+            self.run(Script::default()).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs one statement: how many rows it changed.
+    pub(crate) async fn execute(
+        &mut self,
+        text: impl Into<Cow<'static, str>>,
+        values: Vec<Value>,
+    ) -> Result<u64, Error> {
+        let mut script = Script::default();
+        script.add(text, values);
+        Ok(self.run(script).await?.of(0))
+    }
+
+    /// Runs statements that do not wait for each other's answer. They end with the first that changes nothing; on
+    /// SQLite the others have run by then, so a change that goes on from there is a change that fails.
+    pub(crate) async fn run(&mut self, script: Script) -> Result<Changed, Error> {
+        self.counts.counted(script.len());
+        let done = match &mut self.connection {
+            Connection::Sqlite { connection, stage } => script.run_on_sqlite(connection, stage).await,
+            Connection::Postgres(connection) => script.run_on_postgres(connection).await,
+        };
+        self.touched |= done.touched;
+        done.error.map_or(Ok(done.changed), |error| Err(error.into()))
     }
 
     /// A statement was run that gives back the rows that it changed.
@@ -108,9 +138,9 @@ impl Counts {
         }
     }
 
-    /// A statement was run.
-    pub(crate) fn counted(&self) {
-        self.statements.fetch_add(1, Ordering::Relaxed);
+    /// Statements were run.
+    pub(crate) fn counted(&self, statements: usize) {
+        self.statements.fetch_add(statements as u64, Ordering::Relaxed);
     }
 
     /// One commit made so many changes.

@@ -17,8 +17,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection as _};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::audit;
+use crate::audit::{self, AuditEvent};
 use crate::error::Error;
+use crate::script::{Script, Stage};
 use crate::write::{Change, Connection, Counts, Tx};
 
 /// The way to the task that writes to SQLite.
@@ -102,6 +103,9 @@ struct Task {
     counts: Arc<Counts>,
 }
 
+/// What became of each change of a transaction that was committed.
+type Verdicts = Vec<Result<(), Error>>;
+
 /// Why a shared transaction was not committed.
 enum Undone {
     /// The transaction could not begin or could not be committed: it concerns every change in it.
@@ -178,23 +182,48 @@ impl Task {
         }
     }
 
-    /// One transaction with one commit. The verdicts are those of changes that were made or that disturbed nobody; they
-    /// are given only now, because a conflict may have been with a neighbour that a failed commit takes back.
-    async fn transaction(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<Vec<Result<(), Error>>, Undone> {
-        let mut connection = self.begin().await.map_err(Undone::All)?;
+    /// One transaction with one commit, on the connection at hand or on a new one.
+    async fn transaction(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<Verdicts, Undone> {
+        let known = self.connection.take();
+        let is_known = known.is_some();
+        let mut connection = match known {
+            Some(connection) => connection,
+            None => self.options.connect().await.map_err(|error| Undone::All(error.into()))?,
+        };
+        let mut stage = Stage::Before;
+        let verdicts = self.changes(&mut connection, &mut stage, jobs).await;
+        match (&verdicts, stage) {
+            (Err(_), Stage::Begun) => self.roll_back(connection).await,
+            // Broken in some way: it is dropped, and a new one is tried.
+            (Err(Undone::All(error)), Stage::Refused) if is_known && !is_of_the_file(error) => {
+                return Box::pin(self.transaction(jobs)).await;
+            }
+            _ => self.connection = Some(connection),
+        }
+        verdicts
+    }
+
+    /// The verdicts are those of changes that were made or that disturbed nobody; they are given only now, because a
+    /// conflict may have been with a neighbour that a failed commit takes back.
+    async fn changes(
+        &self,
+        connection: &mut SqliteConnection,
+        stage: &mut Stage,
+        jobs: &mut [Box<dyn Job>],
+    ) -> Result<Verdicts, Undone> {
         let mut verdicts = Vec::with_capacity(jobs.len());
         let mut made = 0;
         let mut changed = false;
         let mut trail = Vec::new();
         for job in jobs {
             let told = trail.len();
-            let mut tx = Tx::new(Connection::Sqlite(&mut connection), &self.counts, &mut trail);
+            let sqlite = Connection::Sqlite { connection: &mut *connection, stage: &mut *stage };
+            let mut tx = Tx::new(sqlite, &self.counts, &mut trail);
             let verdict = AssertUnwindSafe(job.apply(&mut tx)).catch_unwind().await;
             let touched = tx.touched();
-            let verdict = verdict.unwrap_or_else(|panic| Err(panicked(&*panic)));
-            match verdict {
+            match verdict.unwrap_or_else(|panic| Err(panicked(&*panic))) {
+                Err(error) if *stage == Stage::Refused => return Err(Undone::All(error)),
                 Err(error) if touched || !matches!(error, Error::Conflict { .. }) => {
-                    self.roll_back(connection).await;
                     return Err(Undone::One(error));
                 }
                 Err(error) => {
@@ -208,38 +237,27 @@ impl Task {
                 }
             }
         }
-        match audit::commit_sqlite(&mut connection, &trail, &self.counts).await {
-            Ok(()) => {
-                self.connection = Some(connection);
-                if changed {
-                    self.counts.committed(made);
-                }
-                Ok(verdicts)
-            }
-            Err(error) => {
-                self.roll_back(connection).await;
-                Err(Undone::All(error))
-            }
+        if *stage == Stage::Begun || !trail.is_empty() {
+            self.commit(connection, stage, &trail).await.map_err(Undone::All)?;
         }
+        if changed {
+            self.counts.committed(made);
+        }
+        Ok(verdicts)
     }
 
-    /// Begins, and so takes the lock at once: a transaction that first reads and then wants to write could be refused
-    /// in the middle.
-    async fn begin(&mut self) -> Result<SqliteConnection, Error> {
-        if let Some(mut connection) = self.connection.take() {
-            match sqlx::query(BEGIN).execute(&mut connection).await.map_err(Error::from) {
-                Ok(_) => return Ok(connection),
-                Err(error @ (Error::Busy { .. } | Error::Full { .. } | Error::ReadOnly { .. })) => {
-                    self.connection = Some(connection);
-                    return Err(error);
-                }
-                // Broken in some way: it is dropped, and a new one is tried.
-                Err(_) => {}
-            }
-        }
-        let mut connection = self.options.connect().await?;
-        sqlx::query(BEGIN).execute(&mut connection).await?;
-        Ok(connection)
+    /// Writes the trail of all the changes and commits, in one go.
+    async fn commit(
+        &self,
+        connection: &mut SqliteConnection,
+        stage: &mut Stage,
+        trail: &[AuditEvent],
+    ) -> Result<(), Error> {
+        let mut script = Script::default();
+        audit::add_sqlite(&mut script, trail)?;
+        self.counts.counted(script.len());
+        script.add("COMMIT", Vec::new());
+        script.run_on_sqlite(connection, stage).await.error.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// SQLite has already rolled back by itself after some errors, such as a full disk. Then its state is not what we
@@ -265,12 +283,15 @@ impl Task {
     }
 }
 
+/// Whether BEGIN was refused for a reason that another connection would meet too.
+fn is_of_the_file(error: &Error) -> bool {
+    matches!(error, Error::Busy { .. } | Error::Full { .. } | Error::ReadOnly { .. })
+}
+
 fn panicked(panic: &(dyn Any + Send)) -> Error {
     let words = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
     Error::Internal { reason: format!("a change panicked: {}", words.unwrap_or("without a word")) }
 }
-
-const BEGIN: &str = "BEGIN IMMEDIATE";
 
 /// How many changes share a commit at most: beyond this the gain is small and the first of them waits long.
 const BATCH: usize = 128;
