@@ -114,7 +114,8 @@ async fn open_sqlite(path: &Path, options: &Options, mode: Mode) -> Result<Store
         .max_lifetime(None)
         .connect_lazy_with(connect.clone().pragma("cache_size", "-1000").pragma("query_only", "ON"));
     let counts = Arc::new(Counts::default());
-    let writer = Writer::start(connection, connect, mode == Mode::Own, Arc::clone(&counts));
+    let writer = Writer::start(connection, connect, mode == Mode::Own, Arc::clone(&counts))
+        .map_err(|error| OpenError::Failed { location: location.clone(), reason: error.to_string() })?;
     Ok(Store::new(Backend::Sqlite { reads, writer }, location, counts))
 }
 

@@ -1,5 +1,8 @@
 //! The one task that writes to SQLite.
 //!
+//! It has a thread of its own: it waits for SQLite's thread all the time, and two threads that wait for each other alone
+//! cost less than one that wakes the runtime's.
+//!
 //! A durable commit costs a sync of the disk, a millisecond or ten. So the task owns the one connection that writes, runs
 //! all the changes that wait in one transaction, syncs once, and only then answers each.
 //!
@@ -8,13 +11,16 @@
 //! alone. Hence a change holds values and no effects, and may be run more than once.
 
 use std::any::Any;
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::thread;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection as _};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::audit::{self, AuditEvent};
@@ -33,17 +39,24 @@ enum Message {
 }
 
 impl Writer {
-    /// Starts the task. It ends when the last `Writer` is dropped, or with [`Writer::close`]; what waits is done first.
+    /// Starts the task, in the runtime that calls. It ends when the last `Writer` is dropped, or with
+    /// [`Writer::close`]; what waits is done first.
+    ///
+    /// # Errors
+    /// The operating system gives no thread.
     pub(crate) fn start(
         connection: SqliteConnection,
         options: SqliteConnectOptions,
         truncate: bool,
         counts: Arc<Counts>,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let (inbox, messages) = mpsc::channel(WAITING);
         let task = Task { connection: Some(connection), options, truncate, counts };
-        tokio::spawn(task.run(messages));
-        Self { inbox }
+        let runtime = Handle::current();
+        thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || runtime.block_on(task.run(messages)))?;
+        Ok(Self { inbox })
     }
 
     /// Hands a change to the task and waits for the commit.
