@@ -1,5 +1,6 @@
 //! What the doors share. Works and rooms below them are given the parts they use, never this.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use acme::challenge::Type;
@@ -7,6 +8,7 @@ use acme::id::{AccountId, AuthorizationId, OrderId, Serial};
 use acme::identifier::Identifier;
 use acme::nonce::Nonces;
 use acme::time::Timestamp;
+use anyhow::Context as _;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::sign::CertifiedKey;
 use store::Store;
@@ -15,7 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::ca::Ca;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Terms};
 use crate::metrics::Metrics;
 use crate::recent::{Download, Known, Recent};
 use crate::resolver::Resolver;
@@ -72,6 +74,8 @@ pub struct Live {
     pub ca: Ca,
     /// The validator, with its resolver.
     pub validator: Validator,
+    /// The text of the terms of service, when it is a file of ours.
+    pub terms: Option<String>,
 }
 
 /// A challenge that a client answered.
@@ -109,9 +113,29 @@ impl Live {
         roots.add(rustls::pki_types::CertificateDer::from(ca.root_der().to_vec()))?;
         let resolver = Resolver::new(config.resolver()?, roots)?;
         let validator = Validator::new(config.validation.clone(), Arc::new(resolver));
-        Ok(Self { config, ca, validator })
+        let terms = match &config.accounts.terms {
+            Some(Terms::File(path)) => Some(read_terms(path)?),
+            _ => None,
+        };
+        Ok(Self { config, ca, validator, terms })
     }
 }
+
+fn read_terms(path: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("accounts.terms_of_service: {} cannot be read", path.display()))?;
+    let within = !text.trim().is_empty() && text.len() <= TERMS_LIMIT;
+    anyhow::ensure!(
+        within,
+        "accounts.terms_of_service: {} has {} octets; some text of at most {TERMS_LIMIT} would do",
+        path.display(),
+        text.len()
+    );
+    Ok(text)
+}
+
+/// How long the terms of service may be, in octets.
+const TERMS_LIMIT: usize = 1024 * 1024;
 
 impl App {
     /// The parts together. The receiver is for `tasks`.

@@ -8,6 +8,10 @@ use acme::identifier::{DnsName, Identifier, is_within};
 use acme::problem::{Kind, Problem, Subproblem, plain};
 use ipnet::IpNet;
 
+mod bounds;
+
+pub use self::bounds::Bounds;
+
 /// One entry of `policy.allow` or `policy.deny`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rule {

@@ -11,12 +11,16 @@ use acme::id::AccountId;
 use acme::jwk::AccountKey;
 use store::account::Account;
 
+use crate::policy::Bounds;
+
 /// An account and its key, ready to verify.
 pub struct Known {
     /// The row.
     pub account: Account,
     /// The key, decoded.
     pub key: AccountKey,
+    /// What it may ask for beyond the policy, when the operator gave it a key with limits.
+    pub bounds: Option<Bounds>,
 }
 
 /// A certificate as it is downloaded.

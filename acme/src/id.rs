@@ -54,6 +54,8 @@ id! {
     OrderId,
     /// An authorization, RFC 8555 7.1.4. Its challenges are named by it and by their type.
     AuthorizationId,
+    /// A key for external account binding, RFC 8555 7.3.4.
+    ExternalAccountId,
     /// A row of the audit trail.
     AuditId,
 }

@@ -80,6 +80,9 @@ pub struct Problem {
     pub detail: String,
     /// The HTTP status, repeated in the body.
     pub status: u16,
+    /// With `userActionRequired`: the page to visit (RFC 8555 7.3.3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
     /// With `badSignatureAlgorithm`: what is accepted (RFC 8555 6.2).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub algorithms: Vec<String>,
@@ -104,7 +107,8 @@ impl Problem {
     /// A problem with the status of its type.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
         let detail = plain(&detail.into(), DETAIL_LIMIT);
-        Self { kind, detail, status: kind.status(), algorithms: Vec::new(), subproblems: Vec::new() }
+        let status = kind.status();
+        Self { kind, detail, status, instance: None, algorithms: Vec::new(), subproblems: Vec::new() }
     }
 
     /// The commonest type: what was sent cannot be understood.

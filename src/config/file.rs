@@ -152,9 +152,13 @@ pub(super) struct Profile {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Accounts {
-    /// Whether a new account needs a key that the operator gave out. Default, and all that there is: `false`.
+    /// Whether a new account needs a key that the operator gave out with `ca-ctl eab create` (RFC 8555 7.3.4).
+    /// Default: `false`; a key is then optional, and its limits hold for who uses one.
     #[serde(default)]
     pub(super) external_account_required: bool,
+    /// What a new account has to agree to (RFC 8555 7.3.3): a URL, or a text file that the server shows at
+    /// `<url>/terms`. Default: nothing.
+    pub(super) terms_of_service: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -45,10 +45,40 @@ pub struct Config {
     pub validation: validate::Settings,
     /// Names and profiles.
     pub policy: policy::Settings,
+    /// Who may have an account.
+    pub accounts: Accounts,
     /// Whether caps are enforced.
     pub limits: bool,
     /// When a certificate is overdue, and when critical.
     pub renewal: Thresholds,
+}
+
+/// Who may have an account, RFC 8555 7.3.
+#[derive(Clone, Debug)]
+pub struct Accounts {
+    /// Whether a new account needs a key that the operator gave out (RFC 8555 7.3.4).
+    pub external_account_required: bool,
+    /// What a new account has to agree to.
+    pub terms: Option<Terms>,
+}
+
+/// Where the terms of service are.
+#[derive(Clone, Debug)]
+pub enum Terms {
+    /// On a page elsewhere.
+    Url(String),
+    /// In a file, which we show at `/terms`.
+    File(PathBuf),
+}
+
+impl Accounts {
+    /// The URL of the terms of service, for a server at `base`.
+    pub fn terms_url(&self, base: &str) -> Option<String> {
+        self.terms.as_ref().map(|terms| match terms {
+            Terms::Url(url) => url.clone(),
+            Terms::File(_) => format!("{base}/terms"),
+        })
+    }
 }
 
 /// Why a configuration is refused.
@@ -130,7 +160,8 @@ impl Config {
             host_servers: file.resolver.servers.is_none(),
             validation: validation_settings(&file.validation)?,
             policy: policy_settings(&file.policy, &file.profiles)?,
-            limits: limits(&file.limits, &file.accounts)?,
+            accounts: accounts(file.accounts, dir)?,
+            limits: file.limits.enabled,
             renewal: thresholds(&file.renewal)?,
         })
     }
@@ -346,14 +377,20 @@ fn profile(name: &str, file: &file::Profile) -> Result<policy::Profile, Error> {
     Ok(policy::Profile { lifetime: duration(&key, file.lifetime.as_deref(), "90d", "10m", "825d")? })
 }
 
-fn limits(limits: &file::Limits, accounts: &file::Accounts) -> Result<bool, Error> {
-    if accounts.external_account_required {
-        return refuse(
-            "accounts.external_account_required",
-            "external account binding is not carried out by this version",
-        );
-    }
-    Ok(limits.enabled)
+fn accounts(file: file::Accounts, dir: &Path) -> Result<Accounts, Error> {
+    let terms = match file.terms_of_service {
+        Some(text) if text.starts_with("https://") || text.starts_with("http://") => {
+            if text.contains(|c: char| c.is_whitespace() || c.is_control() || "<>\"".contains(c)) {
+                return refuse("accounts.terms_of_service", format!("{text} is not a URL"));
+            }
+            Some(Terms::Url(text))
+        }
+        Some(path) if path.is_empty() => {
+            return refuse("accounts.terms_of_service", "it is empty; a URL or a text file would do");
+        }
+        path => path.map(|path| Terms::File(dir.join(path))),
+    };
+    Ok(Accounts { external_account_required: file.external_account_required, terms })
 }
 
 fn thresholds(file: &file::Renewal) -> Result<Thresholds, Error> {

@@ -88,7 +88,8 @@ fn each_value_is_judged_and_the_error_names_its_key() {
         (with("[policy]\ndeny = [\"-\"]"), "policy.deny"),
         (with("[profiles.short]\nlifetime = \"1s\""), "profiles.short.lifetime"),
         (with("[profiles.\"a b\"]"), "profiles"),
-        (with("[accounts]\nexternal_account_required = true"), "accounts.external_account_required"),
+        (with("[accounts]\nterms_of_service = \"\""), "accounts.terms_of_service"),
+        (with("[accounts]\nterms_of_service = \"https://a.lan/x y\""), "accounts.terms_of_service"),
         (with("[renewal]\nwarn = 0.95"), "renewal"),
         (with("[renewal]\ncritical = nan"), "renewal"),
     ];

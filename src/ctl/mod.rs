@@ -2,6 +2,7 @@
 
 pub mod ceremony;
 mod certificates;
+mod eab;
 mod orders;
 mod output;
 mod resolve;
@@ -53,6 +54,9 @@ enum Verb {
     Show(certificates::Show),
     /// What clients asked for, and why it failed
     Orders(orders::Orders),
+    /// Keys by which new accounts show whose they are: external account binding
+    #[command(subcommand)]
+    Eab(eab::Eab),
     /// Look a name up as the validator does
     Resolve(resolve::Resolve),
 }
@@ -96,6 +100,7 @@ impl Cli {
             Verb::ListExpiring(list) => list.run(&store, config.renewal, output).await,
             Verb::Show(show) => show.run(&store, config.renewal, output).await,
             Verb::Orders(orders) => orders.run(&store, output).await,
+            Verb::Eab(eab) => eab.run(&config, &store, output).await,
             Verb::Ceremony(_) | Verb::Resolve(_) => Ok(()),
         };
         store.close().await;

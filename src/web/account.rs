@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
+use serde_json::json;
 
 use acme::id::{AccountId, OrderId};
 use acme::message::{self, NewAccount, UpdateAccount};
@@ -18,7 +19,7 @@ use store::account::{
 use store::audit::AuditEvent;
 
 use super::error::Error;
-use super::{jose, json};
+use super::{external_account, jose, json};
 use crate::app::App;
 use crate::audit;
 
@@ -33,9 +34,17 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
         let detail = "no account has this key, and onlyReturnExisting forbids to make one";
         return Err(Problem::new(Kind::AccountDoesNotExist, detail).into());
     }
+    let now = app.clock.now();
+    let live = app.live();
+    if let Some(terms) = live.config.accounts.terms_url(app.urls.base())
+        && !wanted.terms_of_service_agreed
+    {
+        return Err(Error::terms(terms));
+    }
+    let bound = external_account::bind(&app, &signed, &wanted, now).await?;
     let contact = wanted.contact.unwrap_or_default();
     message::check_contacts(&contact)?;
-    let now = app.clock.now();
+    let (external_account, binding) = bound.map(|bound| (bound.key, bound.binding)).unzip();
     let account = Account {
         id: AccountId::mint(now, crate::random()),
         thumbprint: signed.key.thumbprint().to_owned(),
@@ -44,8 +53,14 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
         contact,
         terms_agreed: wanted.terms_of_service_agreed,
         created_at: now,
+        external_account,
+        binding,
     };
-    let audit = AuditEvent { account: Some(account.id.clone()), ..audit("account-created", now) };
+    let audit = AuditEvent {
+        account: Some(account.id.clone()),
+        detail: account.external_account.as_ref().map(|key| json!({"external_account": key})),
+        ..audit("account-created", now)
+    };
     match app.store.write(CreateAccount { account: account.clone(), audit }).await? {
         Made::Created => {
             tracing::info!(account = %account.id, "account created");
@@ -183,6 +198,8 @@ fn shown(app: &App, account: &Account) -> message::Account {
         status: account.status,
         contact: account.contact.clone(),
         terms_of_service_agreed: account.terms_agreed.then_some(true),
+        // What was kept was an object when it came.
+        external_account_binding: account.binding.as_deref().and_then(|text| serde_json::from_str(text).ok()),
         orders: app.urls.orders(&account.id),
     }
 }

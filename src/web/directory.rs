@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{Method, Request, StatusCode};
+use axum::http::{Method, Request, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
 use acme::message::{Directory, Meta};
+use acme::problem::Problem;
 
 use super::error::Error;
 use super::{jose, json};
@@ -26,6 +27,8 @@ pub(super) async fn directory(State(app): State<Arc<App>>) -> Response {
         key_change: Some(app.urls.of("/acme/key-change")),
         renewal_info: None,
         meta: Meta {
+            terms_of_service: live.config.accounts.terms_url(app.urls.base()),
+            external_account_required: live.config.accounts.external_account_required,
             profiles: profiles.map(|(name, p)| (name.clone(), describe(p.lifetime))).collect(),
             ..Meta::default()
         },
@@ -40,6 +43,12 @@ pub(super) async fn directory_signed(
 ) -> Result<Response, Error> {
     jose::by_anybody(&app, request).await?;
     Ok(directory(State(app)).await)
+}
+
+/// The terms of service, when they are a file of ours.
+pub(super) async fn terms(State(app): State<Arc<App>>) -> Result<Response, Error> {
+    let text = app.live().terms.clone().ok_or_else(|| Problem::not_found("that resource"))?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
 }
 
 /// newNonce: 200 to HEAD, 204 to GET; the nonce itself is added to every answer by a layer.

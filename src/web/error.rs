@@ -26,6 +26,8 @@ pub(super) struct Refusal {
     location: Option<String>,
     /// When to come back, in seconds.
     retry_after: Option<u64>,
+    /// The terms that are to be agreed to (RFC 8555 7.3.3).
+    terms: Option<String>,
 }
 
 /// For the log line and the counters: which problem a response carries.
@@ -38,18 +40,26 @@ pub(super) struct Said {
 impl Error {
     /// A refusal that may be met with another try.
     pub(super) fn later(problem: Problem, seconds: u64) -> Self {
-        Self::Problem(Box::new(Refusal { problem, location: None, retry_after: Some(seconds) }))
+        Self::Problem(Box::new(Refusal { retry_after: Some(seconds), ..Refusal::new(problem) }))
     }
 
     /// A refusal because of something that is elsewhere.
     pub(super) fn at(problem: Problem, location: String) -> Self {
-        Self::Problem(Box::new(Refusal { problem, location: Some(location), retry_after: None }))
+        Self::Problem(Box::new(Refusal { location: Some(location), ..Refusal::new(problem) }))
+    }
+
+    /// The client has not agreed to the terms at `url`.
+    pub(super) fn terms(url: String) -> Self {
+        let detail = format!("a new account has to agree to the terms of service at {url}");
+        let problem =
+            Problem { instance: Some(url.clone()), ..Problem::new(Kind::UserActionRequired, detail) };
+        Self::Problem(Box::new(Refusal { terms: Some(url), ..Refusal::new(problem) }))
     }
 }
 
 impl From<Problem> for Error {
     fn from(problem: Problem) -> Self {
-        Self::Problem(Box::new(Refusal { problem, location: None, retry_after: None }))
+        Self::Problem(Box::new(Refusal::new(problem)))
     }
 }
 
@@ -86,9 +96,15 @@ impl IntoResponse for Error {
                 tracing::error!(id, error = format!("{error:#}"), "a request failed inside");
                 let detail = format!("the server could not do its work; its log says why under {id}");
                 let problem = Problem::new(Kind::ServerInternal, detail);
-                Refusal { problem, location: None, retry_after: Some(RETRY_INTERNAL) }.into_response()
+                Refusal { retry_after: Some(RETRY_INTERNAL), ..Refusal::new(problem) }.into_response()
             }
         }
+    }
+}
+
+impl Refusal {
+    fn new(problem: Problem) -> Self {
+        Self { problem, location: None, retry_after: None, terms: None }
     }
 }
 
@@ -101,6 +117,11 @@ impl IntoResponse for Refusal {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(location) = self.location.and_then(|l| HeaderValue::try_from(l).ok()) {
             headers.insert(header::LOCATION, location);
+        }
+        if let Some(terms) = self.terms
+            && let Ok(link) = HeaderValue::try_from(format!("<{terms}>;rel=\"terms-of-service\""))
+        {
+            headers.append(header::LINK, link);
         }
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -10,11 +10,12 @@ use http_body_util::{BodyExt as _, Limited};
 use serde::de::DeserializeOwned;
 
 use acme::jwk::AccountKey;
-use acme::jws::{Envelope, KeyRef, NewKey};
+use acme::jws::{Binding, Envelope, KeyRef, NewKey, Object};
 use acme::order::AccountStatus;
 use acme::problem::{Kind, Problem, plain};
 
 use super::error::Error;
+use super::external_account;
 use crate::app::App;
 use crate::recent::Known;
 
@@ -63,6 +64,11 @@ impl SelfSigned {
     /// The payload as JSON.
     pub(super) fn payload<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         self.envelope.payload_json()
+    }
+
+    /// Reads an external account binding that came with the request, RFC 8555 7.3.4.
+    pub(super) fn binding(&self, sent: &Object) -> Result<Binding, Problem> {
+        Binding::parse(sent, &self.key, &self.envelope.header.url)
     }
 }
 
@@ -151,9 +157,10 @@ async fn account(app: &App, kid: &str) -> Result<Arc<Known>, Error> {
         return Ok(known);
     }
     let before = app.accounts.before(&id);
-    let account = app.store.account(&id).await?.ok_or_else(unknown)?;
+    let (account, external) = app.store.account_with_external(&id).await?.ok_or_else(unknown)?;
+    let bounds = external_account::bounds(&account, external.as_ref())?;
     let key = AccountKey::from_json(&account.jwk).map_err(anyhow::Error::new)?;
-    let known = Arc::new(Known { account, key });
+    let known = Arc::new(Known { account, key, bounds });
     app.accounts.remember(id, Arc::clone(&known), &before);
     Ok(known)
 }

@@ -5,6 +5,7 @@ mod authorization;
 mod certificate;
 mod directory;
 mod error;
+mod external_account;
 mod jose;
 mod json;
 mod order;
@@ -42,6 +43,7 @@ pub fn acme(app: Arc<App>) -> Router {
         .route("/acme/challenge/{id}/{type}", post(authorization::challenge))
         .route("/acme/certificate/{serial}", post(certificate::download))
         .route("/root.pem", get(certificate::root_pem))
+        .route("/terms", get(directory::terms))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(from_fn_with_state(Arc::clone(&app), every_answer))
@@ -167,5 +169,6 @@ const ROUTES: &[&str] = &[
     "/acme/challenge/{id}/{type}",
     "/acme/certificate/{serial}",
     "/root.pem",
+    "/terms",
 ];
 const REPLAY_NONCE: HeaderName = HeaderName::from_static("replay-nonce");

@@ -23,7 +23,7 @@ use super::{jose, json};
 use crate::app::{App, Live};
 use crate::ca::pem;
 use crate::issuance::{self, Plan, Validity};
-use crate::policy;
+use crate::policy::{self, Bounds};
 use crate::recent::Download;
 
 /// newOrder, RFC 8555 7.4.
@@ -34,8 +34,13 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
     let now = app.clock.now();
 
     let (sent, identifiers) = identifiers(wanted.identifiers)?;
-    let (profile_name, profile) = live.config.policy.profile(wanted.profile.as_deref())?;
-    may_be_certified(&live, &identifiers, now)?;
+    let bounds = signed.known.bounds.as_ref();
+    let profile = match bounds {
+        Some(bounds) => bounds.profile(wanted.profile.as_deref())?,
+        None => wanted.profile.as_deref(),
+    };
+    let (profile_name, profile) = live.config.policy.profile(profile)?;
+    may_be_certified(&live, bounds, &identifiers, now)?;
     let issuer = live.ca.active(now).map_err(anyhow::Error::new)?;
     let span = (issuer.not_before(), issuer.not_after());
     let asked = Validity::asked(wanted.not_before, wanted.not_after, profile.lifetime, span, now)?;
@@ -113,7 +118,7 @@ pub(super) async fn finalize(
         );
     }
     // The rules may have changed since the order was made.
-    may_be_certified(&live, &identifiers, now)?;
+    may_be_certified(&live, signed.known.bounds.as_ref(), &identifiers, now)?;
     let (_, profile) = live.config.policy.profile(order.profile.as_deref())?;
     let plan = Plan {
         order: order.id.clone(),
@@ -181,12 +186,19 @@ fn identifiers(sent: Vec<Wire>) -> Result<(Vec<Wire>, Vec<Identifier>), Error> {
     Ok((kept, canonical))
 }
 
-/// Whether each identifier is allowed by policy, permitted by the issuer's name constraints, and within reach of a
+/// Whether each identifier is allowed by policy and by the account's own bounds, permitted by the issuer's name constraints, and within reach of a
 /// challenge that is offered.
-fn may_be_certified(live: &Live, identifiers: &[Identifier], now: Timestamp) -> Result<(), Error> {
+fn may_be_certified(
+    live: &Live,
+    bounds: Option<&Bounds>,
+    identifiers: &[Identifier],
+    now: Timestamp,
+) -> Result<(), Error> {
     let issuer = live.ca.active(now).map_err(anyhow::Error::new)?;
+    bounds.map_or(Ok(()), Bounds::check)?;
     policy::judge_all(identifiers, |identifier| {
         live.config.policy.judge(identifier)?;
+        bounds.map_or(Ok(()), |bounds| bounds.judge(identifier))?;
         issuer.permits(identifier)?;
         if live.config.validation.challenges.iter().any(|challenge| challenge.can_show(identifier)) {
             return Ok(());

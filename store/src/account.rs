@@ -1,19 +1,20 @@
 //! Accounts, RFC 8555 7.1.2 and 7.3. One key has one account.
 
-use acme::id::AccountId;
+use acme::id::{AccountId, ExternalAccountId};
 use acme::order::AccountStatus;
 use acme::problem::Problem;
 use acme::time::Timestamp;
 
 use crate::audit::AuditEvent;
 use crate::error::Error;
+use crate::external_account::{self, ExternalAccount, external_columns};
 use crate::sql::{Columns, Record, execute, find, json, one, row};
 use crate::store::Store;
 use crate::write::{Change, Tx};
 
 macro_rules! columns {
     () => {
-        "id, thumbprint, jwk, status, contact, terms_agreed, created_at"
+        "account.id, thumbprint, jwk, status, contact, terms_agreed, account.created_at, external_account, binding"
     };
 }
 /// An account.
@@ -33,6 +34,10 @@ pub struct Account {
     pub terms_agreed: bool,
     /// When it was made.
     pub created_at: Timestamp,
+    /// The key that the operator gave its owner (RFC 8555 7.3.4).
+    pub external_account: Option<ExternalAccountId>,
+    /// The binding as its owner sent it: JSON, to be shown again.
+    pub binding: Option<String>,
 }
 
 /// What became of [`CreateAccount`].
@@ -44,8 +49,9 @@ pub enum NewAccount {
     Existing(Account),
 }
 
-/// Makes an account, unless its key has one (RFC 8555 7.3.1). A crash after it leaves an account whose owner finds it by
-/// asking again.
+/// Makes an account, unless its key has one (RFC 8555 7.3.1), and marks the external account key that it was made with as
+/// used. A crash after it leaves an account whose owner finds it by asking again. A conflict: the external account key
+/// makes no account (any more).
 #[derive(Clone, Debug)]
 pub struct CreateAccount {
     /// The account.
@@ -62,8 +68,9 @@ impl Change for CreateAccount {
         let contact = json(&account.contact)?;
         let made = execute!(
             tx,
-            "INSERT INTO account (id, thumbprint, jwk, status, contact, terms_agreed, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)
+            "INSERT INTO account (id, thumbprint, jwk, status, contact, terms_agreed, created_at,
+                                  external_account, binding)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
              ON CONFLICT (thumbprint) DO NOTHING",
             account.id.as_str(),
             account.thumbprint.as_str(),
@@ -72,8 +79,13 @@ impl Change for CreateAccount {
             contact.as_str(),
             account.terms_agreed,
             account.created_at.unix(),
+            account.external_account.as_ref().map(ExternalAccountId::as_str),
+            account.binding.as_deref(),
         )?;
         if made == 1 {
+            if let Some(key) = &account.external_account {
+                external_account::bind(tx, key, account.created_at).await?;
+            }
             tx.record(&self.audit);
             return Ok(NewAccount::Created);
         }
@@ -201,6 +213,17 @@ impl Store {
         row!(self, Account, concat!("SELECT ", columns!(), " FROM account WHERE id = $1"), id.as_str())
     }
 
+    /// The account with this id, and the external account key that it was made with; one read.
+    ///
+    /// # Errors
+    /// What the database could not do.
+    pub async fn account_with_external(
+        &self,
+        id: &AccountId,
+    ) -> Result<Option<(Account, Option<ExternalAccount>)>, Error> {
+        row!(self, (Account, Option<ExternalAccount>), WITH_EXTERNAL, id.as_str())
+    }
+
     /// The account of the key with this RFC 7638 thumbprint.
     ///
     /// # Errors
@@ -209,6 +232,14 @@ impl Store {
         row!(self, Account, BY_THUMBPRINT, thumbprint)
     }
 }
+
+const WITH_EXTERNAL: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", ",
+    external_columns!(),
+    " FROM account LEFT JOIN external_account e ON e.id = account.external_account WHERE account.id = $1"
+);
 
 pub(crate) const BY_THUMBPRINT: &str = concat!("SELECT ", columns!(), " FROM account WHERE thumbprint = $1");
 
@@ -222,6 +253,15 @@ impl Record for Account {
             contact: row.json("contact")?,
             terms_agreed: row.flag("terms_agreed")?,
             created_at: row.time("created_at")?,
+            external_account: row.word_or_null("external_account", ExternalAccountId::parse)?,
+            binding: row.string_or_null("binding")?,
         })
+    }
+}
+
+impl Record for (Account, Option<ExternalAccount>) {
+    fn read(row: &impl Columns) -> Result<Self, Error> {
+        let has_one = row.text_or_null("e_id")?.is_some();
+        Ok((Account::read(row)?, has_one.then(|| ExternalAccount::read(row)).transpose()?))
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`Store`] | opening ([`Options`], [`OpenError`]), writing a [`Change`], reading |
 //! | [`account`] | accounts, RFC 8555 7.1.2 |
+//! | [`external_account`] | keys for external account binding, RFC 8555 7.3.4 |
 //! | [`order`] | orders, RFC 8555 7.1.3, from their making to their end |
 //! | [`authorization`] | authorizations, RFC 8555 7.1.4, and their challenges |
 //! | [`issuance`] | from the intent to sign to the certificate, or to giving it up |
@@ -29,6 +30,7 @@ pub mod account;
 pub mod audit;
 pub mod authorization;
 pub mod certificate;
+pub mod external_account;
 pub mod issuance;
 pub mod order;
 pub mod prune;

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use acme::challenge::{TOKEN_RANDOM, Token, Type};
 use acme::failure::{Dial, Evidence, Failure, Lookup, Phase, Reason};
-use acme::id::{AccountId, AuditId, AuthorizationId, ID_RANDOM, OrderId, SERIAL_RANDOM, Serial};
+use acme::id::{
+    AccountId, AuditId, AuthorizationId, ExternalAccountId, ID_RANDOM, OrderId, SERIAL_RANDOM, Serial,
+};
 use acme::identifier::{Identifier, name_set};
 use acme::order::{AccountStatus, AuthorizationStatus, OrderStatus};
 use acme::time::Timestamp;
@@ -13,6 +15,7 @@ use store::account::{Account, CreateAccount};
 use store::audit::AuditEvent;
 use store::authorization::{Authorization, Validated, Verdict};
 use store::certificate::{Certificate, CertificateStatus, Issuer, Purpose};
+use store::external_account::{CreateExternalAccount, ExternalAccount, MacKey, RevokeExternalAccount};
 use store::issuance::{Intend, Issued, PutIssuer};
 use store::order::{CreateOrder, Order};
 use store::{Options, Store};
@@ -68,6 +71,9 @@ impl Rows {
         self.fail(&order, unanswered()).await;
         self.order(&account, &["waits.corp.lan"], hours_ago(1)).await;
         self.order(&account, &["forgotten.corp.lan"], days_ago(20)).await;
+
+        self.external_account("web team", Some(&["*.web.corp.lan"]), None).await;
+        self.external_account("the last admin", None, Some(days_ago(3))).await;
     }
 
     async fn account(&mut self) -> AccountId {
@@ -80,10 +86,33 @@ impl Rows {
             contact: Vec::new(),
             terms_agreed: true,
             created_at: days_ago(100),
+            external_account: None,
+            binding: None,
         };
         let audit = self.event("account-created");
         self.store.write(CreateAccount { account, audit }).await.expect("kept");
         id
+    }
+
+    async fn external_account(&mut self, label: &str, allow: Option<&[&str]>, revoked_at: Option<Timestamp>) {
+        let key = ExternalAccount {
+            id: ExternalAccountId::mint(days_ago(30), self.next()),
+            label: label.into(),
+            mac_key: MacKey(vec![7; 32]),
+            allow: allow.map(|rules| rules.iter().map(|rule| (*rule).to_owned()).collect()),
+            profiles: None,
+            reusable: false,
+            created_at: days_ago(30),
+            expires_at: None,
+            revoked_at: None,
+            bound_at: None,
+        };
+        let (id, audit) = (key.id.clone(), self.event("external-account-created"));
+        self.store.write(CreateExternalAccount { key, audit }).await.expect("kept");
+        if let Some(now) = revoked_at {
+            let audit = self.event("external-account-revoked");
+            self.store.write(RevokeExternalAccount { id, now, audit }).await.expect("kept");
+        }
     }
 
     async fn order(&mut self, account: &AccountId, names: &[&str], at: Timestamp) -> CreateOrder {

@@ -18,6 +18,7 @@ const VERBS: &[(&str, &str)] = &[
     ("show renewed.corp.lan", "show-renewed"),
     ("orders --since 200d", "orders"),
     ("orders --failed", "orders-failed"),
+    ("eab list", "eab-list"),
 ];
 
 #[tokio::test]

@@ -147,6 +147,7 @@ fn success(reply: &Reply, base: &str, broken: &mut Broken) {
             );
         }
         "application/x-pem-file" => broken.unless(route == "/root.pem", "PEM on its own route alone"),
+        "text/plain; charset=utf-8" => broken.unless(route == "/terms", "plain text on its own route alone"),
         other => broken.unless(false, format!("a media type that clients know: {other}")),
     }
 }

@@ -3,13 +3,15 @@
 
 use std::fmt;
 
+use serde::Serialize;
 use serde::de::{self, Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::problem::{Problem, plain};
 
 /// A JSON object in which, at any depth, no name stands twice: two readers could take different ones for true.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
 pub struct Object(pub(super) Map<String, Value>);
 
 impl Object {

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::challenge::{Token, Type};
 use crate::identifier::Wire;
+use crate::jws::Object;
 use crate::order::{AccountStatus, AuthorizationStatus, ChallengeStatus, OrderStatus};
 use crate::problem::Problem;
 use crate::time::Timestamp;
@@ -67,6 +68,9 @@ pub struct Account {
     /// Whether its owner agreed to the terms.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub terms_of_service_agreed: Option<bool>,
+    /// The binding that it was made with, as it was sent (RFC 8555 7.3.4).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_account_binding: Option<Object>,
     /// URL of the list of its orders.
     pub orders: String,
 }
@@ -205,6 +209,7 @@ mod tests {
             status: AccountStatus::Valid,
             contact: vec![],
             terms_of_service_agreed: None,
+            external_account_binding: None,
             orders: "o".into(),
         };
         assert_eq!(json(&account), r#"{"status":"valid","orders":"o"}"#);

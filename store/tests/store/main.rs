@@ -14,6 +14,8 @@ mod budget;
 #[cfg(test)]
 mod certificates;
 #[cfg(test)]
+mod external_accounts;
+#[cfg(test)]
 mod open;
 #[cfg(test)]
 mod orders;

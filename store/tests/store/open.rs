@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, SqliteConnection};
 use store::{Error, OpenError, Options, Store};
 
@@ -73,20 +74,47 @@ both! {
         world
             .execute(
                 "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
-                 SELECT 3, 'later', success, checksum, 0 FROM _sqlx_migrations",
+                 SELECT 9000, 'later', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1",
             )
             .await;
         for verdict in [Store::open(&world.url, &Options::default()).await, Store::open_existing(&world.url).await] {
             let error = verdict.unwrap_err();
             assert_eq!(error.kind(), "newer");
-            assert_eq!(
-                error.to_string(),
-                "the store's schema is version 3, this program knows 1: it was written by a newer acme-ca; run that one"
-            );
+            let (begin, end) = ("schema is version 9000, this program knows ", "a newer acme-ca; run that one");
+            assert!(error.to_string().contains(begin) && error.to_string().ends_with(end), "{error}");
         }
         world.execute("DELETE FROM _sqlx_migrations").await;
         assert_eq!(Store::open_existing(&world.url).await.unwrap_err().kind(), "older");
     }
+}
+
+/// Rows of the first version are there afterwards, and fit.
+#[tokio::test]
+async fn a_store_of_the_first_version_is_brought_up_to_date_by_its_owner_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ca.db");
+    let url = format!("sqlite:{}", path.display());
+    let all = sqlx::migrate!("migrations/sqlite");
+    let first = all.iter().take(1).cloned().collect::<Vec<_>>();
+    let first = Migrator { migrations: first.into(), ..Migrator::DEFAULT };
+    let mut connection = SqliteConnection::connect(&format!("{url}?mode=rwc")).await.unwrap();
+    first.run_direct(None, &mut connection, false).await.unwrap();
+    let account = account();
+    sqlx::query("INSERT INTO account VALUES ($1, $2, $3, 'valid', '[]', 1, 5)")
+        .bind(account.id.as_str())
+        .bind(account.thumbprint.as_str())
+        .bind(account.jwk.as_str())
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+
+    assert_eq!(Store::open_existing(&url).await.unwrap_err().kind(), "older");
+    let store = Store::open(&url, &Options::default()).await.unwrap();
+    let kept = store.account(&account.id).await.unwrap().unwrap();
+    assert_eq!((kept.thumbprint, kept.external_account), (account.thumbprint, None));
+    store.close().await;
+    Store::open_existing(&url).await.unwrap().close().await;
 }
 
 both! {

@@ -12,7 +12,7 @@ async fn both_schemas_have_the_same_tables_columns_and_indexes() {
     let ours = sqlite
         .sql(
             "SELECT t.name || '.' || c.name || ' ' || CASE
-                 WHEN c.name IN ('wildcard', 'terms_agreed') THEN 'boolean'
+                 WHEN c.name IN ('wildcard', 'terms_agreed', 'reusable') THEN 'boolean'
                  WHEN c.type = 'INTEGER' THEN 'bigint'
                  WHEN c.type = 'BLOB' THEN 'bytea'
                  ELSE lower(c.type) END || CASE WHEN c.\"notnull\" THEN ' not null' ELSE '' END

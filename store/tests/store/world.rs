@@ -239,7 +239,7 @@ fn next() -> u64 {
     NUMBER.fetch_add(1, Ordering::Relaxed)
 }
 
-fn random<const N: usize>() -> [u8; N] {
+pub fn random<const N: usize>() -> [u8; N] {
     let mut octets = [0; N];
     octets[N - 8..].copy_from_slice(&next().to_be_bytes());
     octets
@@ -255,6 +255,8 @@ pub fn account() -> Account {
         contact: vec!["mailto:admin@a.lan".into()],
         terms_agreed: true,
         created_at: now(),
+        external_account: None,
+        binding: None,
     }
 }
 
