@@ -257,4 +257,9 @@ impl Urls {
     pub fn certificate(&self, serial: &Serial) -> String {
         self.of(&format!("/acme/certificate/{serial}"))
     }
+
+    /// The same with another chain, counted from 1: RFC 8555 7.4.2.
+    pub fn alternate(&self, serial: &Serial, chain: usize) -> String {
+        self.of(&format!("/acme/certificate/{serial}/{chain}"))
+    }
 }

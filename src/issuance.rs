@@ -63,6 +63,8 @@ pub struct Issued {
     pub serial: Serial,
     /// The certificate, DER.
     pub der: Vec<u8>,
+    /// Which issuer signed it.
+    pub issuer: String,
     /// What is above it, without the root, PEM.
     pub chain: String,
     /// Its end.
@@ -306,7 +308,13 @@ impl Request<'_> {
             audit: row("certificate-issued"),
         };
         store.write(kept).await?;
-        Ok(Issued { serial, der, chain: issuer.chain_pem().to_owned(), not_after })
+        Ok(Issued {
+            serial,
+            der,
+            issuer: issuer.id().to_owned(),
+            chain: issuer.chain_pem().to_owned(),
+            not_after,
+        })
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Known {
 pub struct Download {
     /// Who may have it.
     pub account: AccountId,
+    /// Which issuer signed it.
+    pub issuer: String,
     /// The leaf and its chain.
     pub pem: String,
 }

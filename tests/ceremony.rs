@@ -93,6 +93,7 @@ impl Machines {
                 certificate: dir.join("intermediate.pem"),
                 key: dir.join("intermediate.key"),
                 passphrase_file: passphrase_file.map(|file| self.path(file)),
+                alternates: Vec::new(),
             }],
         }
     }

@@ -6,9 +6,10 @@
 
 mod support;
 
+use std::process::Command;
 use std::time::Instant;
 
-use support::ca::PIN_CORP_LAN;
+use support::ca::{PIN_CORP_LAN, text};
 use support::clients::{Certbot, Files, Lego, Show, openssl, run, succeed};
 use support::dns::{Answer, DnsServer};
 use support::responder::Mood;
@@ -185,7 +186,7 @@ async fn a_client_that_fails_prints_the_cause() {
 
     let certbot = Certbot::new(&ca);
     let failed = run(certbot.certonly(&["nowhere.corp.lan"], "ecdsa", &Show::Standalone)).await;
-    let said = support::ca::text(&failed);
+    let said = text(&failed);
     assert!(!failed.status.success(), "{said}");
     let server = dns.address().to_string();
     assert!(
@@ -194,7 +195,7 @@ async fn a_client_that_fails_prints_the_cause() {
     );
 
     let failed = run(Lego::new(&ca).command(&["nowhere.corp.lan"], "ec256", &["run"])).await;
-    let said = support::ca::text(&failed);
+    let said = text(&failed);
     assert!(!failed.status.success(), "{said}");
     assert!(said.contains("NXDOMAIN") && said.contains(&server), "{said}");
     oracle::check(&ca, &[]).await;
@@ -304,11 +305,80 @@ async fn must_be_served(ca: &Ca, port: u16, name: &str) {
             .args(["-verify_hostname", name, "-verify_return_error", "-x509_strict", "-CAfile"])
             .arg(ca.root());
         let output = run(client).await;
-        let said = support::ca::text(&output);
+        let said = text(&output);
         if output.status.success() && said.contains("Verify return code: 0 (ok)") {
             return;
         }
         assert!(Instant::now() < deadline, "{said}");
         tokio::time::sleep(support::ca::POLL).await;
     }
+}
+
+/// RFC 8555 7.4.2: the same issuer certified by a second root, which some clients trust instead.
+#[tokio::test(flavor = "multi_thread")]
+async fn certbot_takes_the_chain_that_it_prefers() {
+    let mut ca = Ca::new();
+    ca.configure(PIN_CORP_LAN);
+    let dir = ca.path("");
+    let at = |name: &str| dir.join(name).display().to_string();
+    let make = |line: &str| {
+        let output = ca.ctl(&line.split(' ').collect::<Vec<_>>());
+        assert!(output.status.success(), "{line}: {}", text(&output));
+    };
+    make(&format!("root create --dir {} --name Other --permit corp.lan --no-passphrase", at("other")));
+    let mut request = openssl();
+    request.args(["x509", "-x509toreq", "-in", &at("intermediate.pem")]);
+    request.args(["-signkey", &at("intermediate.key"), "-out", &at("cross.csr")]);
+    succeed(request).await;
+    make(&format!("root sign --dir {} --csr {} --out {}", at("other"), at("cross.csr"), at("cross.pem")));
+
+    let issuer = std::fs::read_to_string(ca.config()).unwrap();
+    let with = |file: &str| {
+        issuer.replace("[[ca.issuer]]\n", &format!("[[ca.issuer]]\nalternates = [\"{file}\"]\n"))
+    };
+    std::fs::write(ca.config(), with("root.pem")).unwrap();
+    let check = Command::new(env!("CARGO_BIN_EXE_acme-ca"))
+        .args(["check-config", "--config"])
+        .arg(ca.config())
+        .output();
+    let refused = text(&check.unwrap());
+    assert!(
+        refused.contains("root.pem: does not begin with a certificate for the name and the key"),
+        "{refused}"
+    );
+    std::fs::write(ca.config(), with("cross.pem")).unwrap();
+    ca.start().await;
+
+    let certbot = Certbot::new(&ca);
+    let mut command = certbot.certonly(&["one.corp.lan"], "ecdsa", &Show::Standalone);
+    command.args(["--preferred-chain", "Other"]);
+    succeed(command).await;
+    let files = certbot.files("one.corp.lan");
+    let cross = std::fs::read_to_string(at("cross.pem")).unwrap();
+    assert_eq!(std::fs::read_to_string(&files.chain).unwrap().trim(), cross.trim());
+    let mut verify = openssl();
+    verify
+        .args(["verify", "-CAfile", &at("other/root.pem"), "-untrusted"])
+        .arg(&files.chain)
+        .arg(&files.leaf);
+    succeed(verify).await;
+
+    let responder = Responder::start(ca.http_port).await;
+    let client = Client::registered(&ca).await;
+    let order = client.ready_order(&["two.corp.lan"], &responder).await;
+    let csr = support::csr::Request::new(&["two.corp.lan"], &support::csr::ec_key()).to_der();
+    let url = client.finalize(&order, &csr).await.expect(200)["certificate"].as_str().unwrap().to_owned();
+    let link = |url: &str| format!("<{url}>;rel=\"alternate\"");
+    let (main, other) = (client.read(&url).await, client.read(&format!("{url}/1")).await);
+    assert!(main.all("link").contains(&link(&format!("{url}/1")).as_str()), "{main}");
+    assert!(
+        other.all("link").contains(&link(&url).as_str()) && other.text().contains(cross.trim()),
+        "{other}"
+    );
+    for none in ["0", "2", "01", "x"] {
+        assert_eq!(client.read(&format!("{url}/{none}")).await.status, 404, "{none}");
+    }
+    let stranger = Client::registered(&ca).await;
+    assert_eq!(stranger.read(&format!("{url}/1")).await.status, 403);
+    oracle::check(&ca, &[files.held(), main.text()]).await;
 }

@@ -97,6 +97,7 @@ impl Desk {
             certificate: self.path(&format!("{certificate}.pem")),
             key: self.path(&format!("{key}.key")),
             passphrase_file: None,
+            alternates: Vec::new(),
         };
         Settings { root: self.path("root.pem"), issuers: issuers.iter().map(issuer).collect() }
     }

@@ -25,6 +25,7 @@ pub struct Issuer {
     key_id: Vec<u8>,
     certificate: Certificate,
     chain_pem: String,
+    alternates: Vec<String>,
     not_before: Timestamp,
     not_after: Timestamp,
     /// Of every CA from here up to the root, with its name.
@@ -44,10 +45,14 @@ impl Issuer {
         let chain = below(chain, root).map_err(refuse)?;
         let passphrase = settings.passphrase_file.as_deref().map(Passphrase::read).transpose()?;
         let opened = Key::read(&settings.key, passphrase.as_ref())?;
-        let issuer = Self::new(&chain, root, opened.key).map_err(|why| match why {
+        let mut issuer = Self::new(&chain, root, opened.key).map_err(|why| match why {
             Error::Refused(why) => refuse(why),
             other => other,
         })?;
+        for path in &settings.alternates {
+            let chain = alternate(Certificate::read(path)?, &issuer.certificate);
+            issuer.alternates.push(chain.map_err(|why| Error::file(path, why))?);
+        }
         Ok((issuer, opened.warning))
     }
 
@@ -70,6 +75,7 @@ impl Issuer {
             id: hex(&key_id),
             key_id,
             chain_pem: chain.iter().map(Certificate::pem).collect(),
+            alternates: Vec::new(),
             // A leaf must not outlive any CA above it.
             not_before: upwards().map(|ca| ca.not_before).max().unwrap_or(root.not_before),
             not_after: upwards().map(|ca| ca.not_after).min().unwrap_or(root.not_after),
@@ -105,6 +111,11 @@ impl Issuer {
     /// The issuer's certificate and those between it and the root, in PEM: what stands behind a leaf.
     pub fn chain_pem(&self) -> &str {
         &self.chain_pem
+    }
+
+    /// Other chains that a leaf may have, each in PEM as [`Issuer::chain_pem`]: RFC 8555 7.4.2.
+    pub fn alternates(&self) -> &[String] {
+        &self.alternates
     }
 
     /// The first second at which it, and every CA above it, is valid.
@@ -199,6 +210,30 @@ impl fmt::Debug for Issuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Issuer").field("id", &self.id).field("key", &self.key).finish_non_exhaustive()
     }
+}
+
+/// Another chain for the key of `issuer`, without the root that it leads to; checked link by link.
+fn alternate(mut chain: Vec<Certificate>, issuer: &Certificate) -> Result<String, String> {
+    if chain.last().is_some_and(|last| last.check_issued_by(last).is_ok()) {
+        chain.pop();
+    }
+    let same = chain.first().is_some_and(|first| {
+        (&first.subject, &first.public_key, &first.key_id)
+            == (&issuer.subject, &issuer.public_key, &issuer.key_id)
+    });
+    if !same {
+        return Err(format!(
+            "does not begin with a certificate for the name and the key of '{}'; sign that one's request by the other root",
+            issuer.name
+        ));
+    }
+    for (cas_below, ca) in chain.iter().enumerate() {
+        ca.check_authority(cas_below)?;
+        if let Some(above) = chain.get(cas_below + 1) {
+            ca.check_issued_by(above)?;
+        }
+    }
+    Ok(chain.iter().map(Certificate::pem).collect())
 }
 
 /// The certificates below the root, checked link by link.

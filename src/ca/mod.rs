@@ -55,6 +55,8 @@ pub struct IssuerSettings {
     pub key: PathBuf,
     /// The file whose first line opens the key.
     pub passphrase_file: Option<PathBuf>,
+    /// Other chains for the same key, PEM: its certificate by another root, and what leads up to that one.
+    pub alternates: Vec<PathBuf>,
 }
 
 /// A root and the issuers below it, each checked against the other.

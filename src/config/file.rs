@@ -76,6 +76,10 @@ pub(super) struct Issuer {
     pub(super) key: PathBuf,
     /// A file whose first line is the key's passphrase. Default: the key is not encrypted.
     pub(super) passphrase_file: Option<PathBuf>,
+    /// Other chains for the same key, PEM, each a certificate of this issuer by another root with what leads up to that
+    /// one. Clients are offered them as alternates (RFC 8555 7.4.2). Default: none.
+    #[serde(default)]
+    pub(super) alternates: Vec<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -228,6 +228,7 @@ fn ca_settings(ca: file::Ca, dir: &Path) -> Result<ca::Settings, Error> {
             certificate: dir.join(issuer.certificate),
             key: dir.join(issuer.key),
             passphrase_file: issuer.passphrase_file.map(|path| dir.join(path)),
+            alternates: issuer.alternates.iter().map(|path| dir.join(path)).collect(),
         })
         .collect();
     Ok(ca::Settings { root: dir.join(ca.root), issuers })

@@ -42,6 +42,7 @@ pub fn acme(app: Arc<App>) -> Router {
         .route("/acme/authz/{id}", post(authorization::read_or_deactivate))
         .route("/acme/challenge/{id}/{type}", post(authorization::challenge))
         .route("/acme/certificate/{serial}", post(certificate::download))
+        .route("/acme/certificate/{serial}/{chain}", post(certificate::download_alternate))
         .route("/root.pem", get(certificate::root_pem))
         .route("/terms", get(directory::terms))
         .method_not_allowed_fallback(method_not_allowed)
@@ -168,6 +169,7 @@ const ROUTES: &[&str] = &[
     "/acme/authz/{id}",
     "/acme/challenge/{id}/{type}",
     "/acme/certificate/{serial}",
+    "/acme/certificate/{serial}/{chain}",
     "/root.pem",
     "/terms",
 ];

@@ -154,7 +154,10 @@ async fn issue(
         if let Ok(issued) = &issued {
             app.metrics.issued(now);
             let pem = pem::encode("CERTIFICATE", &issued.der) + &issued.chain;
-            app.downloads.remember_new(issued.serial.clone(), Download { account: plan.account, pem });
+            app.downloads.remember_new(
+                issued.serial.clone(),
+                Download { account: plan.account, issuer: issued.issuer.clone(), pem },
+            );
         }
         issued
     });

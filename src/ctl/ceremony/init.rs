@@ -65,6 +65,7 @@ impl Init {
             certificate: intermediate_pem,
             key: intermediate_key.clone(),
             passphrase_file: self.passphrase_file.clone(),
+            alternates: Vec::new(),
         };
         let settings = Settings { root: root_pem.clone(), issuers: vec![issuer] };
         let ca = Ca::load(&settings, now).context("reading back what was written")?;

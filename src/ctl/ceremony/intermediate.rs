@@ -144,6 +144,7 @@ impl Install {
             certificate: self.certificate.clone(),
             key,
             passphrase_file: self.passphrase_file.clone(),
+            alternates: Vec::new(),
         };
         Ok(Ca::load(&Settings { root: self.root.clone(), issuers: vec![issuer] }, now)?)
     }
