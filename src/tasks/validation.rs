@@ -183,7 +183,7 @@ impl Job {
         let now = app.clock.now();
         tracing::warn!(
             name = failure.name,
-            order = %self.authorization.order,
+            order = self.authorization.order.as_ref().map(tracing::field::display),
             phase = failure.phase.as_str(),
             reason = failure.reason.as_str(),
             evidence = serde_json::to_string(&failure.evidence).unwrap_or_default(),
@@ -209,7 +209,7 @@ impl Job {
         };
         let audit = AuditEvent {
             account: Some(self.authorization.account.clone()),
-            order: Some(self.authorization.order.clone()),
+            order: self.authorization.order.clone(),
             ..audit(word, now)
         };
         let authorization = self.authorization.id.clone();

@@ -129,7 +129,7 @@ async fn deactivate(app: &App, authorization: &mut Authorization, now: Timestamp
         )),
         audit: AuditEvent {
             account: Some(authorization.account.clone()),
-            order: Some(authorization.order.clone()),
+            order: authorization.order.clone(),
             ..audit("authorization-deactivated", now)
         },
     };

@@ -218,7 +218,7 @@ fn authorization(identifier: &Identifier, order: &Order, live: &Live, now: Times
     Authorization {
         id: AuthorizationId::mint(now, crate::random()),
         account: order.account.clone(),
-        order: order.id.clone(),
+        order: Some(order.id.clone()),
         wildcard: identifier.is_wildcard(),
         challenges: offered.filter(|challenge| challenge.can_show(identifier)).collect(),
         identifier: base,

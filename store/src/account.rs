@@ -148,6 +148,11 @@ impl Change for DeactivateAccount {
         )?;
         execute!(
             tx,
+            "UPDATE authz SET status = 'deactivated' WHERE account_id = $1 AND status = 'valid'",
+            id,
+        )?;
+        execute!(
+            tx,
             "UPDATE orders SET status = 'invalid', error = $2 WHERE account_id = $1 AND status = 'pending'",
             id,
             json(&self.problem)?,
@@ -232,6 +237,9 @@ impl Store {
         row!(self, Account, BY_THUMBPRINT, thumbprint)
     }
 }
+
+pub(crate) const VALID: &str =
+    concat!("SELECT ", columns!(), " FROM account WHERE id = $1 AND status = 'valid'");
 
 const WITH_EXTERNAL: &str = concat!(
     "SELECT ",

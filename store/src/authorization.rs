@@ -12,11 +12,11 @@ use acme::order::AuthorizationStatus;
 use acme::problem::Problem;
 use acme::time::Timestamp;
 
-use crate::account::Account;
+use crate::account::{self, Account};
 use crate::audit::AuditEvent;
 use crate::error::Error;
-use crate::script::Script;
-use crate::sql::{Columns, Record, execute, json, json_or_null, one, row, rows};
+use crate::script::{Script, query};
+use crate::sql::{Columns, Record, execute, find, json, json_or_null, one, row, rows};
 use crate::store::Store;
 use crate::write::{Change, Tx};
 
@@ -39,8 +39,8 @@ pub struct Authorization {
     pub id: AuthorizationId,
     /// Whose it is.
     pub account: AccountId,
-    /// The order that made it; later ones may use it too.
-    pub order: OrderId,
+    /// The order that made it; later ones may use it too. None for one of newAuthz (RFC 8555 7.4.1).
+    pub order: Option<OrderId>,
     /// What it is for: the name without `*.`.
     pub identifier: Identifier,
     /// Whether it is for the wildcard of that name.
@@ -65,6 +65,27 @@ pub struct Authorization {
     pub error: Option<Failure>,
     /// What the attempt that succeeded saw.
     pub evidence: Option<Evidence>,
+}
+
+/// Makes an authorization for no order yet (RFC 8555 7.4.1). A crash after it leaves one whose client never learned of it;
+/// it runs out and is pruned. A conflict: the account is not valid (any more).
+#[derive(Clone, Debug)]
+pub struct CreateAuthorization {
+    /// The authorization.
+    pub authorization: Authorization,
+}
+
+impl Change for CreateAuthorization {
+    type Outcome = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        let account = &self.authorization.account;
+        let found = find!(tx, Account, account::VALID, account.as_str())?;
+        found.ok_or_else(|| Error::conflict("account", account, "valid"))?;
+        let mut script = Script::default();
+        insert(&mut script, std::slice::from_ref(&self.authorization))?;
+        tx.run(script).await.map(|_| ())
+    }
 }
 
 /// Writes down which challenge the client chose. A crash after it leaves a challenge that is `processing`, which
@@ -267,6 +288,32 @@ impl Store {
         )
     }
 
+    /// The authorizations of an account that hold at `now` for any of these names (with whether the wildcard is meant),
+    /// for each name the one that holds longest: a later order may use them.
+    ///
+    /// # Errors
+    /// What the database could not do.
+    pub async fn valid_authorizations(
+        &self,
+        account: &AccountId,
+        names: &[(Identifier, bool)],
+        now: Timestamp,
+    ) -> Result<Vec<Authorization>, Error> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut values = vec![account.as_str().into(), now.unix().into()];
+        let rows: Vec<String> = names
+            .iter()
+            .map(|(identifier, wildcard)| {
+                let n = values.len();
+                values.extend([identifier.kind().into(), identifier.to_string().into(), (*wildcard).into()]);
+                format!("(${}, ${}, ${})", n + 1, n + 2, n + 3)
+            })
+            .collect();
+        query(self, VALID.replace("ROWS", &rows.join(", ")), values).await
+    }
+
     /// Authorizations whose challenge was chosen and is not decided, oldest first, with their accounts: what a
     /// restarted validator takes up.
     ///
@@ -279,6 +326,18 @@ impl Store {
         rows!(self, (Authorization, Account), PROCESSING, i64::from(limit))
     }
 }
+
+/// `ROWS` stands for the names, as rows of type, value and wildcard.
+pub(crate) const VALID: &str = concat!(
+    "SELECT ",
+    authz_columns!(),
+    " FROM authz a WHERE a.id IN (
+         SELECT (SELECT b.id FROM authz b
+                 WHERE b.account_id = $1 AND b.status = 'valid' AND b.identifier_value = n.column2
+                   AND b.expires_at > $2 AND b.identifier_type = n.column1 AND b.wildcard = n.column3
+                 ORDER BY b.expires_at DESC LIMIT 1)
+         FROM (VALUES ROWS) AS n)"
+);
 
 pub(crate) const PROCESSING: &str = concat!(
     "SELECT ",
@@ -306,7 +365,7 @@ pub(crate) fn insert(script: &mut Script, authorizations: &[Authorization]) -> R
         rows.push([
             a.id.as_str().into(),
             a.account.as_str().into(),
-            a.order.as_str().into(),
+            a.order.as_ref().map_or("", OrderId::as_str).into(),
             a.identifier.kind().into(),
             a.identifier.to_string().into(),
             a.wildcard.into(),
@@ -345,7 +404,10 @@ impl Record for Authorization {
         Ok(Self {
             id: row.word("a_id", AuthorizationId::parse)?,
             account: row.word("a_account_id", AccountId::parse)?,
-            order: row.word("a_order_id", OrderId::parse)?,
+            order: Some(row.text("a_order_id")?)
+                .filter(|id| !id.is_empty())
+                .map(|id| OrderId::parse(id).ok_or_else(|| Error::column("order_id", "no id of ours")))
+                .transpose()?,
             identifier: Identifier::parse(&identifier)
                 .map_err(|problem| Error::column("identifier_value", problem.detail))?,
             wildcard: row.flag("a_wildcard")?,

@@ -23,7 +23,7 @@ pub struct Prune {
 }
 
 impl Change for Prune {
-    /// How many orders were deleted.
+    /// How many orders were deleted, and authorizations that never had one.
     type Outcome = u64;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<u64, Error> {
@@ -43,7 +43,9 @@ impl Change for Prune {
             tx.execute(text, some.iter().map(|authorization| authorization.as_str().into()).collect())
                 .await?;
         }
-        Ok(deleted)
+        // Those of newAuthz that no order came to use; in the same bites.
+        let alone = execute!(tx, ALONE, before, limit)?;
+        Ok(deleted + alone)
     }
 }
 
@@ -57,6 +59,12 @@ pub(crate) const UNLINK: &str =
     concat!("DELETE FROM order_authz WHERE order_id IN ", over!(), " RETURNING authz_id");
 
 pub(crate) const DELETE: &str = concat!("DELETE FROM orders WHERE id IN ", over!());
+
+pub(crate) const ALONE: &str = "DELETE FROM authz WHERE id IN (
+    SELECT a.id FROM authz a
+    WHERE a.order_id = '' AND a.expires_at < $1
+      AND NOT EXISTS (SELECT 1 FROM order_authz l WHERE l.authz_id = a.id)
+    ORDER BY a.expires_at LIMIT $2)";
 
 /// How many authorizations one statement deletes at most.
 const CHUNK: usize = 500;

@@ -13,6 +13,10 @@ use sqlx::query::Query;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Database, Either, Encode, Executor as _, Type};
 
+use crate::error::Error;
+use crate::sql::Record;
+use crate::store::{Reads, Store};
+
 /// Statements with their values, in the order in which they are run.
 #[derive(Default)]
 pub(crate) struct Script {
@@ -173,6 +177,24 @@ impl Script {
             }
         }
         done
+    }
+}
+
+/// Runs a query whose text is made for its values, from the pool that only reads: every row as a `Record`.
+pub(crate) async fn query<R: Record>(
+    store: &Store,
+    text: String,
+    values: Vec<Value>,
+) -> Result<Vec<R>, Error> {
+    match store.reads() {
+        Reads::Sqlite(pool) => {
+            let query = bind_all(sqlx::query(AssertSqlSafe(text)), values);
+            query.fetch_all(pool).await?.iter().map(R::read).collect()
+        }
+        Reads::Postgres(pool) => {
+            let query = bind_all(sqlx::query(AssertSqlSafe(text)), values);
+            query.fetch_all(pool).await?.iter().map(R::read).collect()
+        }
     }
 }
 

@@ -124,7 +124,7 @@ impl Rows {
             authorizations.push(Authorization {
                 id: AuthorizationId::mint(at, self.next()),
                 account: account.clone(),
-                order: id.clone(),
+                order: Some(id.clone()),
                 identifier: identifier.to_authorize(),
                 wildcard: identifier.is_wildcard(),
                 status: AuthorizationStatus::Pending,

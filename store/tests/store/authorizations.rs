@@ -1,7 +1,12 @@
 use acme::challenge::Type;
+use acme::identifier::Identifier;
 use acme::order::{AuthorizationStatus, OrderStatus};
 use store::Error;
-use store::authorization::{AcceptChallenge, Authorization, DeactivateAuthorization, RecordAttempt};
+use store::account::DeactivateAccount;
+use store::authorization::{
+    AcceptChallenge, Authorization, CreateAuthorization, DeactivateAuthorization, RecordAttempt, Verdict,
+};
+use store::prune::Prune;
 
 use crate::world::*;
 
@@ -115,5 +120,82 @@ both! {
         assert_eq!(order.status, OrderStatus::Invalid);
         assert_eq!(authorizations[0].status, AuthorizationStatus::Deactivated);
         assert!(matches!(world.store.write(gone).await, Err(Error::Conflict { .. })));
+    }
+}
+
+both! {
+    async fn the_authorization_that_holds_longest_for_a_name_of_the_account_is_found(world: World) {
+        let account = world.account().await;
+        let longer = |mut verdict: store::authorization::Validated, days| {
+            if let Verdict::Valid { expires_at, .. } = &mut verdict.verdict {
+                *expires_at = day(days);
+            }
+            verdict
+        };
+        let mut orders = Vec::new();
+        for names in [&["a.lan"], &["a.lan"], &["*.a.lan"], &["b.lan"], &["c.lan"]] {
+            orders.push(world.order(&account, names).await);
+        }
+        let first = |n: usize| &orders[n].authorizations[0];
+        world.store.write(longer(valid(first(0)), 3)).await.unwrap();
+        world.store.write(longer(valid(first(1)), 5)).await.unwrap();
+        world.store.write(longer(valid(first(2)), 9)).await.unwrap();
+        world.store.write(longer(valid(first(3)), 4)).await.unwrap();
+        let stranger = world.account().await;
+        let other = world.order(&stranger, &["a.lan"]).await;
+        world.store.write(longer(valid(&other.authorizations[0]), 9)).await.unwrap();
+
+        let found = async |names: &[(&str, bool)], now| {
+            let names: Vec<_> = names.iter().map(|(n, w)| (Identifier::dns(n).unwrap(), *w)).collect();
+            let found = world.store.valid_authorizations(&account.id, &names, now).await.unwrap();
+            let mut ids: Vec<_> = found.into_iter().map(|authorization| authorization.id).collect();
+            ids.sort();
+            ids
+        };
+        let id = |n: usize| first(n).id.clone();
+        assert_eq!(found(&[("a.lan", false)], now()).await, [id(1)]);
+        assert_eq!(found(&[("a.lan", true)], now()).await, [id(2)], "a wildcard's serves wildcards alone");
+        let mut both = vec![id(1), id(3)];
+        both.sort();
+        assert_eq!(found(&[("a.lan", false), ("b.lan", false), ("c.lan", false)], now()).await, both);
+        assert_eq!(found(&[("a.lan", false)], day(5)).await, [], "it is over");
+        assert_eq!(found(&[], now()).await, []);
+        let gone = DeactivateAuthorization {
+            authorization: id(1),
+            problem: problem(),
+            audit: event("authorization.deactivated"),
+        };
+        world.store.write(gone).await.unwrap();
+        assert_eq!(found(&[("a.lan", false)], now()).await, [id(0)]);
+    }
+}
+
+both! {
+    async fn an_authorization_without_an_order_is_used_by_one_or_goes(world: World) {
+        let account = world.account().await;
+        let alone = |name: &str| Authorization { order: None, ..order(&account, &[name]).authorizations.remove(0) };
+        let (used, unused) = (alone("a.lan"), alone("b.lan"));
+        for authorization in [&used, &unused] {
+            world.store.write(CreateAuthorization { authorization: authorization.clone() }).await.unwrap();
+        }
+        assert_eq!(world.store.authorization(&used.id).await.unwrap().as_ref(), Some(&used));
+        world.store.write(valid(&used)).await.unwrap();
+        let mut later = order(&account, &["a.lan"]);
+        (later.authorizations, later.links) = (vec![], vec![used.id.clone()]);
+        later.order.expires_at = day(60);
+        world.store.write(later.clone()).await.unwrap();
+        let (_, shown) = world.store.order_with_authorizations(&later.order.id).await.unwrap().unwrap();
+        assert_eq!(shown[0].id, used.id);
+
+        assert_eq!(world.store.write(Prune { before: day(8), limit: 10 }).await.unwrap(), 1);
+        assert_eq!(world.store.authorization(&unused.id).await.unwrap(), None);
+        assert!(world.store.authorization(&used.id).await.unwrap().is_some());
+
+        let gone = DeactivateAccount { id: account.id.clone(), problem: problem(), audit: event("account.deactivated") };
+        world.store.write(gone).await.unwrap();
+        let status = world.store.authorization(&used.id).await.unwrap().unwrap().status;
+        assert_eq!(status, AuthorizationStatus::Deactivated);
+        let late = CreateAuthorization { authorization: alone("c.lan") };
+        assert!(matches!(world.store.write(late).await, Err(Error::Conflict { what: "account", .. })));
     }
 }

@@ -58,7 +58,7 @@ both! {
         let before = world.store.stats();
         let prune = Prune { before: day(40), limit: 2 };
         assert_eq!(world.store.write(prune.clone()).await.unwrap(), 2);
-        assert_eq!(world.store.stats().statements - before.statements, 3);
+        assert_eq!(world.store.stats().statements - before.statements, 4);
         assert_eq!((world.count("orders").await, world.count("authz").await), (3, 6));
         for gone in &made[3..] {
             assert!(world.store.order_with_authorizations(gone).await.unwrap().is_none());

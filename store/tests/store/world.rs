@@ -268,7 +268,7 @@ pub fn order(account: &Account, names: &[&str]) -> CreateOrder {
         .map(|identifier| Authorization {
             id: AuthorizationId::mint(now(), random::<ID_RANDOM>()),
             account: account.id.clone(),
-            order: id.clone(),
+            order: Some(id.clone()),
             identifier: identifier.to_authorize(),
             wildcard: identifier.is_wildcard(),
             status: AuthorizationStatus::Pending,
