@@ -8,6 +8,7 @@ mod support;
 
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
+use openssl::pkey::{PKey, Private};
 use serde_json::{Value, json};
 
 use support::csr::{Request, curve_key, ec_key, rsa_key, tampered};
@@ -410,9 +411,10 @@ async fn certificate_requests_are_judged_and_the_order_stays_ready() {
     let with_cn = Request { common_name: Some("c.corp.lan"), ..Request::new(&names, &key) }.to_der();
     let cn_words = Request { common_name: Some("My Server"), ..Request::new(&names, &key) }.to_der();
     let pem = openssl::x509::X509Req::from_der(&good).unwrap().to_pem().unwrap();
-    let Key::Es256(account) = &client.key else { panic!("the client has a P-256 key") };
-    let account = account.to_pkcs8v1().unwrap();
-    let account = openssl::pkey::PKey::private_key_from_der(account.as_ref()).unwrap();
+    let other = Client::registered(&ca).await;
+    let gone = Client::registered(&ca).await;
+    gone.post(&gone.kid(), json!({"status": "deactivated"})).await.expect(200);
+    let [account, other, gone] = [&client, &other, &gone].map(account_key);
     let rows: Vec<(&str, Vec<u8>, &str)> = vec![
         ("nothing", Vec::new(), ""),
         ("garbage", vec![0x30, 0x03, 0x02, 0x01, 0x00], "PKCS #10"),
@@ -433,7 +435,9 @@ async fn certificate_requests_are_judged_and_the_order_stays_ready() {
         ("RSA with 1024 bits", Request::new(&names, &small).to_der(), "1024"),
         ("RSA with exponent 3", Request::new(&names, &cubed).to_der(), "65537"),
         ("a curve of another world", Request::new(&names, &strange).to_der(), "P-256"),
-        ("the account's own key", Request::new(&names, &account).to_der(), "account"),
+        ("the account's own key", Request::new(&names, &account).to_der(), "account key"),
+        ("the key of another account", Request::new(&names, &other).to_der(), "account key"),
+        ("the key of an account that is gone", Request::new(&names, &gone).to_der(), "account key"),
         ("far too long", [good.clone(), vec![0; 70_000]].concat(), ""),
     ];
     for (what, csr, words) in rows {
@@ -458,6 +462,12 @@ async fn certificate_requests_are_judged_and_the_order_stays_ready() {
     let other = Request::new(&names, &ec_key()).to_der();
     refused("another key", &client.finalize(&order, &other).await, 403, "orderNotReady", "new order");
     oracle::check(&ca, &[chain]).await;
+}
+
+/// A client's account key, for which it asks a certificate that it must not have.
+fn account_key(client: &Client) -> PKey<Private> {
+    let Key::Es256(pair) = &client.key else { panic!("the client has a P-256 key") };
+    PKey::private_key_from_der(pair.to_pkcs8v1().unwrap().as_ref()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,7 @@ use acme::order::{AuthorizationStatus, OrderStatus, authorization_status, order_
 use acme::problem::{Kind, Problem, Subproblem, plain};
 use acme::time::Timestamp;
 use store::authorization::Authorization;
-use store::order::{CreateOrder, Order};
+use store::order::{CreateOrder, Order, ToFinalize};
 
 use super::error::Error;
 use super::{jose, json};
@@ -96,9 +96,13 @@ pub(super) async fn finalize(
 ) -> Result<Response, Error> {
     let signed = jose::by_account(&app, request).await?;
     let wanted: Finalize = signed.payload()?;
-    let (mut order, authorizations) = own(&app, &signed, &id).await?;
-    let now = app.clock.now();
     let csr = request_of(&wanted)?;
+    let missing = || Problem::not_found("that order");
+    let id = OrderId::parse(&id).ok_or_else(missing)?;
+    let found = app.store.order_to_finalize(&id, csr.thumbprint()).await?.ok_or_else(missing)?;
+    let ToFinalize { mut order, authorizations, key_of } = found;
+    must_own(&signed, &order)?;
+    let now = app.clock.now();
     match status(&order, &authorizations, now) {
         OrderStatus::Ready => {}
         // The answer got lost, and the client asks again: it gets what it was owed. A certificate for another key
@@ -111,7 +115,11 @@ pub(super) async fn finalize(
     let live = app.live();
     let identifiers = order.canonical()?;
     csr.check(&identifiers)?;
-    csr.check_not_account_key(&signed.known.key)?;
+    // RFC 8555 11.1; whose it is, is nobody's business.
+    if key_of.is_some() {
+        let detail = "the key of the CSR is an account key; make another (RFC 8555 11.1)";
+        return Err(Problem::bad_csr(detail).into());
+    }
     if let Some(end) = order.not_after.filter(|end| *end <= now) {
         return Err(
             Problem::malformed(format!("the order's notAfter {end} is over; make a new order")).into()
@@ -130,7 +138,7 @@ pub(super) async fn finalize(
     };
     let Some(issued) = issue(Arc::clone(&app), live, plan, now).await? else {
         // The same finalize came twice at the same moment: this one shows what the other one does.
-        let (order, authorizations) = own(&app, &signed, &id).await?;
+        let (order, authorizations) = own(&app, &signed, id.as_str()).await?;
         if is_for_key(&app, &order, &csr).await? {
             return Ok(respond(&app, &order, &authorizations, now));
         }
@@ -239,10 +247,15 @@ async fn own(
     let missing = || Problem::not_found("that order");
     let id = OrderId::parse(id).ok_or_else(missing)?;
     let (order, authorizations) = app.store.order_with_authorizations(&id).await?.ok_or_else(missing)?;
-    if order.account != signed.known.account.id {
-        return Err(Problem::unauthorized("that order belongs to another account").into());
-    }
+    must_own(signed, &order)?;
     Ok((order, authorizations))
+}
+
+fn must_own(signed: &jose::Authenticated, order: &Order) -> Result<(), Problem> {
+    if order.account == signed.known.account.id {
+        return Ok(());
+    }
+    Err(Problem::unauthorized("that order belongs to another account"))
 }
 
 fn request_of(wanted: &Finalize) -> Result<CertificateRequest, Problem> {

@@ -22,6 +22,8 @@ async fn no_statement_that_is_run_often_reads_a_whole_table() {
         (account::BY_THUMBPRINT, "sqlite_autoindex_account"),
         (authorization::PROCESSING, "authz_processing"),
         (order::ONE, "o USING PRIMARY KEY (id=?)"),
+        (order::TO_FINALIZE, "o USING PRIMARY KEY (id=?)"),
+        (order::TO_FINALIZE, "k USING INDEX sqlite_autoindex_account"),
         (order::OF_ACCOUNT, "orders_account"),
         (order::SINCE, "PRIMARY KEY (id>?)"),
         (order::FAILED, "orders_failed"),

@@ -26,6 +26,22 @@ both! {
 }
 
 both! {
+    async fn an_order_to_finalize_comes_with_whose_key_it_is_for(world: World) {
+        let (account, other) = (world.account().await, world.account().await);
+        let made = world.order(&account, &["a.lan", "b.lan"]).await;
+        for (thumbprint, key_of) in
+            [("nobody's", None), (&account.thumbprint, Some(&account.id)), (&other.thumbprint, Some(&other.id))]
+        {
+            let read = world.store.order_to_finalize(&made.order.id, thumbprint).await.unwrap().unwrap();
+            assert_eq!((read.order, read.authorizations), (made.order.clone(), made.authorizations.clone()));
+            assert_eq!(read.key_of.as_ref(), key_of);
+        }
+        let missing = order(&account, &["a.lan"]).order.id;
+        assert_eq!(world.store.order_to_finalize(&missing, &account.thumbprint).await.unwrap(), None);
+    }
+}
+
+both! {
     async fn an_order_of_a_hundred_names_is_one_change(world: World) {
         let account = world.account().await;
         let names: Vec<String> = (0..100).map(|n| format!("n{n}.lan")).collect();
