@@ -1,5 +1,6 @@
 //! What a stop left behind: intents without a certificate, orders that are `processing`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use acme::csr::CertificateRequest;
@@ -29,8 +30,8 @@ pub async fn settle(app: &App) -> anyhow::Result<()> {
 }
 
 /// On a timer: orders whose issuance failed half-way, because a key or the store could not be used at that moment.
-pub(super) async fn resume(app: &App) {
-    if let Err(error) = take_up_orders(app, Some(app.clock.now().minus(STALE))).await {
+pub(super) async fn resume(app: Arc<App>) {
+    if let Err(error) = take_up_orders(&app, Some(app.clock.now().minus(STALE))).await {
         tracing::error!(error = format!("{error:#}"), "the store does not say which orders wait");
     }
 }
