@@ -57,7 +57,7 @@ enum Verb {
     /// Keys by which new accounts show whose they are: external account binding
     #[command(subcommand)]
     Eab(eab::Eab),
-    /// Look a name up as the validator does
+    /// Look a name up as the validator does, or judge an address
     Resolve(resolve::Resolve),
 }
 

@@ -212,6 +212,19 @@ impl Store {
         rows!(self, Order, SINCE, first_id(since), i64::from(limit))
     }
 
+    /// The same, each with all its authorizations.
+    ///
+    /// # Errors
+    /// What the database could not do.
+    pub async fn orders_with_authorizations(
+        &self,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(Order, Vec<Authorization>)>, Error> {
+        let rows: Result<Vec<Joined>, Error> = rows!(self, Joined, WHOLE, first_id(since), i64::from(limit));
+        Ok(gather(rows?))
+    }
+
     /// Orders that were made since and are `invalid`, newest first, each with its authorizations that failed.
     ///
     /// # Errors
@@ -262,16 +275,27 @@ pub(crate) const OF_ACCOUNT: &str = concat!(
 pub(crate) const SINCE: &str =
     concat!("SELECT ", columns!(), " FROM orders o WHERE o.id >= $1 ORDER BY o.id DESC LIMIT $2");
 
-pub(crate) const FAILED: &str = concat!(
-    "SELECT ",
-    columns!(),
-    ", ",
-    authz_columns!(),
-    " FROM (SELECT * FROM orders WHERE status = 'invalid' AND id >= $1 ORDER BY id DESC LIMIT $2) o
-     LEFT JOIN order_authz l ON l.order_id = o.id
-     LEFT JOIN authz a ON a.id = l.authz_id AND a.status = 'invalid'
-     ORDER BY o.id DESC, l.position"
-);
+/// The newest orders of some kind, each with its authorizations of some kind.
+macro_rules! newest {
+    ($orders:literal, $authorizations:literal) => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            ", ",
+            authz_columns!(),
+            " FROM (SELECT * FROM orders WHERE ",
+            $orders,
+            " AND id >= $1 ORDER BY id DESC LIMIT $2) o LEFT JOIN order_authz l ON l.order_id = o.id \
+             LEFT JOIN authz a ON a.id = l.authz_id AND ",
+            $authorizations,
+            " ORDER BY o.id DESC, l.position"
+        )
+    };
+}
+
+pub(crate) const WHOLE: &str = newest!("TRUE", "TRUE");
+
+pub(crate) const FAILED: &str = newest!("status = 'invalid'", "a.status = 'invalid'");
 
 pub(crate) const PROCESSING: &str =
     concat!("SELECT ", columns!(), " FROM orders o WHERE o.status = 'processing' ORDER BY o.id LIMIT $1");

@@ -103,6 +103,12 @@ both! {
         assert_eq!(world.store.failed_orders(now(), 1).await.unwrap().len(), 1);
         assert!(world.store.failed_orders(day(1), 10).await.unwrap().is_empty());
         assert_eq!(world.store.orders(now(), 10).await.unwrap().len(), 3);
+        let whole = world.store.orders_with_authorizations(now(), 10).await.unwrap();
+        assert_eq!(whole.len(), 3);
+        for (order, authorizations) in whole {
+            let one = world.store.order_with_authorizations(&order.id).await.unwrap().unwrap();
+            assert_eq!((order, authorizations), one, "with all that it needs, and in the same sequence");
+        }
         assert!(world.store.orders(day(1), 10).await.unwrap().is_empty());
         assert_eq!(world.store.orders(Timestamp::EPOCH, 2).await.unwrap().len(), 2);
     }
