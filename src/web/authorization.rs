@@ -10,7 +10,6 @@ use serde::Deserialize;
 use tokio::sync::oneshot;
 
 use acme::challenge::Type;
-use acme::failure::Failure;
 use acme::id::AuthorizationId;
 use acme::message::{self, UpdateAuthorization};
 use acme::order::{
@@ -187,12 +186,32 @@ fn shown_challenge(
         validated: authorization.validated_at.filter(|_| status == ChallengeStatus::Valid),
         // Shown during retries as well, RFC 8555 8.2.
         error: match status {
-            ChallengeStatus::Processing | ChallengeStatus::Invalid => {
-                authorization.error.as_ref().map(Failure::to_problem)
-            }
+            ChallengeStatus::Processing | ChallengeStatus::Invalid => why_lost(authorization, now),
             _ => None,
         },
     })
+}
+
+/// Why an authorization does not hold, or does not hold yet: what its last attempt met, else what became of it. certbot
+/// shows its user the errors of challenges alone.
+pub(super) fn why_lost(authorization: &Authorization, now: Timestamp) -> Option<Problem> {
+    if let Some(failure) = &authorization.error {
+        return Some(failure.to_problem());
+    }
+    let (name, end) = (&authorization.identifier, authorization.expires_at);
+    let detail = match authorization_status(authorization.status, end, now) {
+        AuthorizationStatus::Pending | AuthorizationStatus::Valid => return None,
+        AuthorizationStatus::Expired if authorization.validated_at.is_none() => {
+            format!(
+                "nothing showed control of {name} until {end}, when the authorization ran out; make a new order"
+            )
+        }
+        AuthorizationStatus::Expired => {
+            format!("the authorization for {name} ran out at {end}; make a new order")
+        }
+        status => format!("the authorization for {name} is {status}; make a new order"),
+    };
+    Some(Problem::unauthorized(detail))
 }
 
 /// What a client sends to a challenge: an object, whose members do not matter (RFC 8555 7.5.1; a `keyAuthorization`

@@ -13,11 +13,12 @@ use acme::id::{AuthorizationId, OrderId};
 use acme::identifier::{Identifier, Wire, name_set};
 use acme::message::{self, Finalize, NewOrder};
 use acme::order::{AuthorizationStatus, OrderStatus, authorization_status, order_status};
-use acme::problem::{Kind, Problem, Subproblem, plain};
+use acme::problem::{Kind, Problem, Subproblem};
 use acme::time::Timestamp;
 use store::authorization::Authorization;
 use store::order::{CreateOrder, Order, ToFinalize};
 
+use super::authorization::why_lost;
 use super::error::Error;
 use super::{jose, json};
 use crate::app::{App, Live};
@@ -327,25 +328,17 @@ fn why_invalid(order: &Order, authorizations: &[Authorization], now: Timestamp) 
     if let Some(problem) = &order.error {
         return problem.clone();
     }
-    let failed: Vec<Subproblem> = authorizations
+    let lost: Vec<Subproblem> = authorizations
         .iter()
         .filter_map(|a| {
-            let problem = a.error.as_ref()?.to_problem();
+            let problem = why_lost(a, now)?;
             Some(Subproblem { kind: problem.kind, detail: problem.detail, identifier: a.identifier.clone() })
         })
         .collect();
-    if !failed.is_empty() {
-        return Problem::of_identifiers(failed);
+    if !lost.is_empty() {
+        return Problem::of_identifiers(lost);
     }
-    let lost = authorizations
-        .iter()
-        .find(|a| !matches!(a.status, AuthorizationStatus::Valid | AuthorizationStatus::Pending));
-    let detail = match lost {
-        Some(a) => format!("the authorization for {} is {}", a.identifier, a.status),
-        None if order.expires_at <= now => format!("the order expired at {}", order.expires_at),
-        None => plain("an authorization expired", 80),
-    };
-    Problem::unauthorized(detail)
+    Problem::unauthorized(format!("the order ran out at {}; make a new order", order.expires_at))
 }
 
 /// How many names an order may have.
