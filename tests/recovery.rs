@@ -107,7 +107,8 @@ async fn a_clock_that_was_set_back_keeps_nothing_from_being_taken_up() {
     let ahead = now().plus(HOUR);
     let key = ec_key();
     let intent = beside.intend(&order.url, &Request::new(&["signed.corp.lan"], &key).to_der(), ahead).await;
-    let accept = AcceptChallenge { authorization, challenge: Type::Http01, now: ahead };
+    let thumbprint = client.key.thumbprint();
+    let accept = AcceptChallenge { authorization, challenge: Type::Http01, thumbprint, now: ahead };
     beside.0.write(accept).await.unwrap();
     ca.restart().await;
 

@@ -106,11 +106,11 @@ impl Validations {
             Ok(waiting) => waiting,
             Err(error) => return tracing::error!(%error, "the store does not say which validations wait"),
         };
-        for (authorization, account) in waiting {
+        for (authorization, thumbprint) in waiting {
             let Some(challenge) = authorization.attempted else { continue };
             if !self.running.contains(&authorization.id) {
                 tracing::info!(authorization = %authorization.id, name = %authorization.identifier, "validation resumed");
-                self.spawn(Job { authorization, thumbprint: account.thumbprint, challenge, kept: None });
+                self.spawn(Job { authorization, thumbprint, challenge, kept: None });
             }
         }
     }
