@@ -12,6 +12,7 @@ mod table;
 use std::io::Write;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use store::{OpenError, Store};
 
@@ -90,7 +91,7 @@ impl Cli {
             }
             verb => verb,
         };
-        let config = Config::load(&self.config)?;
+        let config = Config::load(&self.config).with_context(|| self.config.display().to_string())?;
         if let Verb::Resolve(resolve) = verb {
             return resolve.run(&config, output).await;
         }
