@@ -5,13 +5,21 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use acme::challenge::Type;
 use acme::id::{AuditId, AuthorizationId, OrderId, Serial};
+use acme::order::AuthorizationStatus;
 use acme::time::Timestamp;
 use acme_ca::clock::Clock;
-use serde_json::Value;
+use acme_ca::config::Config;
+use acme_ca::{App, Live, ValidationRequest};
+use axum::body::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use serde_json::{Value, json};
 use store::Store;
 use store::audit::{AuditEvent, AuditFilter};
 use store::authorization::AcceptChallenge;
@@ -21,9 +29,11 @@ use store::order::CreateOrder;
 
 use support::ca::{PATIENCE, PIN_CORP_LAN, POLL};
 use support::csr::{Request, ec_key};
-use support::flow::Order;
+use support::flow::{Order, http01, identifiers};
+use support::jose::{Key, sign};
 use support::servers::Postgres;
-use support::{Ca, Client, Responder, oracle};
+use support::{Ca, Client, Reply, Responder, oracle};
+use tokio::sync::mpsc;
 
 /// The store beside the server, in which a test writes what a crash would have left.
 struct Beside(Store);
@@ -222,6 +232,89 @@ async fn a_recovery_that_is_held_up_holds_up_no_validation_and_no_stop() {
     assert!(status.success(), "{status}");
     drop(lock);
     ca.restart().await;
+    oracle::check(&ca, &[]).await;
+}
+
+/// The server without its front: requests go straight to the routes, and the test is who validates, or does not.
+struct Routes {
+    app: Arc<App>,
+    service: TowerToHyperService<axum::Router>,
+    key: Key,
+    kid: Option<String>,
+}
+
+impl Routes {
+    async fn of(ca: &Ca) -> (Self, mpsc::Receiver<ValidationRequest>) {
+        let live = Live::build(Config::load(&ca.config()).unwrap(), now()).unwrap();
+        let store = Store::open(ca.store(), &store::Options::default()).await.unwrap();
+        let (app, requests) = App::new(live, store, Clock::System);
+        let service = TowerToHyperService::new(acme_ca::web::acme(Arc::clone(&app)));
+        let mut routes = Self { app, service, key: Key::generate(), kid: None };
+        let reply = routes.post("/acme/new-account", json!({})).await;
+        routes.kid = Some(reply.header("location").unwrap().to_owned());
+        (routes, requests)
+    }
+
+    async fn post(&self, at: &str, payload: Value) -> Reply {
+        let path = at.strip_prefix(self.app.urls.base()).unwrap_or(at).to_owned();
+        let mut protected = json!({"alg": self.key.algorithm(), "nonce": self.app.nonces.mint(), "url": self.app.urls.of(&path)});
+        match &self.kid {
+            Some(kid) => protected["kid"] = kid.as_str().into(),
+            None => protected["jwk"] = self.key.jwk(),
+        }
+        let payload = if payload.is_null() { String::new() } else { payload.to_string() };
+        let jws = sign(&self.key, &protected.to_string(), payload.as_bytes());
+        let request = axum::http::Request::post(&path)
+            .header("content-type", "application/jose+json")
+            .body(Full::<Bytes>::from(jws.to_string()))
+            .unwrap();
+        let (parts, body) = self.service.call(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes().to_vec();
+        Reply { method: "POST".into(), path, status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
+    /// A new order's one challenge, which the responder knows.
+    async fn challenge(&self, name: &str, responder: &Responder) -> (AuthorizationId, String) {
+        let order =
+            self.post("/acme/new-order", json!({"identifiers": identifiers(&[name])})).await.expect(201);
+        let url = order["authorizations"][0].as_str().unwrap();
+        let challenge = http01(&self.post(url, Value::Null).await.expect(200));
+        let token = challenge["token"].as_str().unwrap();
+        responder.publish(token, &format!("{token}.{}", self.key.thumbprint()));
+        let id = AuthorizationId::parse(url.rsplit('/').next().unwrap()).unwrap();
+        (id, challenge["url"].as_str().unwrap().to_owned())
+    }
+}
+
+/// A server that stops has nobody left to validate. What a client tells it at that moment is kept all the same, and it
+/// is told so; the next start does the work.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_challenge_that_is_answered_while_the_server_stops_is_left_to_the_next_start() {
+    let mut ca = Ca::new();
+    ca.configure(PIN_CORP_LAN);
+    let responder = Responder::start(ca.http_port).await;
+    let (routes, mut requests) = Routes::of(&ca).await;
+    let (waiting, challenge) = routes.challenge("waiting.corp.lan", &responder).await;
+    let nobody = async { drop(requests.recv().await) };
+    let (reply, ()) = tokio::join!(routes.post(&challenge, json!({})), nobody);
+    assert_eq!(reply.expect(200)["status"], "processing", "it waited in the queue: {reply}");
+
+    let (late, challenge) = routes.challenge("late.corp.lan", &responder).await;
+    drop(requests);
+    for turn in ["the queue is closed", "and once more"] {
+        let reply = routes.post(&challenge, json!({})).await;
+        assert_eq!(reply.expect(200)["status"], "processing", "{turn}: {reply}");
+        assert!(reply.header("retry-after").is_some(), "{turn}: {reply}");
+    }
+    routes.app.store.close().await;
+
+    ca.start().await;
+    oracle::at_rest(&ca).await;
+    let beside = Beside::of(&ca).await;
+    for id in [waiting, late] {
+        let kept = beside.0.authorization(&id).await.unwrap().unwrap();
+        assert_eq!(kept.status, AuthorizationStatus::Valid, "{kept:?}");
+    }
     oracle::check(&ca, &[]).await;
 }
 

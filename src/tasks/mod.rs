@@ -53,6 +53,8 @@ pub async fn run(
             _ = seldom.tick() => tidying.begin(tidy(Arc::clone(&app), stop.clone())).await,
         }
     }
+    // Whoever waits in it keeps its answer by itself.
+    drop(requests);
     tokio::join!(validations.stop(), recovery.stop(GRACE), renewal.stop(GRACE), tidying.stop(GRACE));
 }
 

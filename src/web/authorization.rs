@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use serde::Deserialize;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 
 use acme::challenge::Type;
@@ -18,7 +19,7 @@ use acme::order::{
 use acme::problem::{Kind, Problem};
 use acme::time::Timestamp;
 use store::audit::AuditEvent;
-use store::authorization::{Authorization, DeactivateAuthorization};
+use store::authorization::{AcceptChallenge, Authorization, DeactivateAuthorization};
 
 use super::error::Error;
 use super::order::POLL_AGAIN;
@@ -101,17 +102,37 @@ async fn start(
     let (kept, answered) = oneshot::channel();
     app.authorizations.forget(&authorization.id);
     let thumbprint = signed.known.account.thumbprint.clone();
+    let accept = AcceptChallenge {
+        authorization: authorization.id.clone(),
+        challenge,
+        thumbprint: thumbprint.clone(),
+        now: app.clock.now(),
+    };
     let request = ValidationRequest { authorization, thumbprint, challenge, kept };
     let later = |what: &str| {
         let detail = format!("too many validations {what} already; come back a little later");
         Error::later(Problem::new(Kind::RateLimited, detail), 10)
     };
-    app.validations.try_send(request).map_err(|_| later("wait"))?;
+    match app.validations.try_send(request) {
+        Ok(()) => {}
+        Err(TrySendError::Full(_)) => return Err(later("wait")),
+        Err(TrySendError::Closed(_)) => return leave_to_the_next_start(app, accept).await,
+    }
     match answered.await {
         Ok(Kept::As(authorization)) => Ok(Some(*authorization)),
         Ok(Kept::Before) => Ok(None),
         Ok(Kept::TooMany) => Err(later("of this account are under way")),
-        Err(_) => Err(anyhow::anyhow!("the answer to a challenge could not be kept").into()),
+        Err(_) => leave_to_the_next_start(app, accept).await,
+    }
+}
+
+/// Keeps that a challenge was answered, where nobody is there any more to look at it: the server stops, or the verdict
+/// could not be kept. The row is the queue, and whoever starts next takes it up.
+async fn leave_to_the_next_start(app: &App, accept: AcceptChallenge) -> Result<Option<Authorization>, Error> {
+    match app.store.write(accept).await {
+        // A conflict: more than this was kept already.
+        Ok(()) | Err(store::Error::Conflict { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
