@@ -12,6 +12,7 @@ use store::order::{FailOrder, Order};
 
 use crate::app::{App, Live};
 use crate::audit;
+use crate::issuance::Validity;
 use crate::{issuance, policy};
 
 /// At start, before anybody is served: every intent is a stopped one. The server's own are given up; orders' are given
@@ -76,13 +77,12 @@ async fn take_up(app: &App, order: &Order, intents: &[Serial]) {
 
 /// What was judged when the order was made, judged again: keys, rules and time have moved on.
 fn may_still_be_issued(order: &Order, live: &Live, now: Timestamp) -> Result<(), Problem> {
-    if let Some(end) = order.not_after.filter(|end| *end <= now) {
-        return Err(Problem::malformed(format!("the order's notAfter {end} is over")));
-    }
     CertificateRequest::parse(order.csr.as_deref().unwrap_or_default())?;
     let names = order.canonical()?;
     // Without an issuer whose time it is, it is tried again later: that can be mended.
     let Ok(issuer) = live.ca.active(now) else { return Ok(()) };
+    let validity = Validity { not_before: order.not_before, not_after: order.not_after };
+    validity.still_fits((issuer.not_before(), issuer.not_after()), now)?;
     policy::judge_all(&names, |name| live.config.policy.judge(name).and_then(|()| issuer.permits(name)))
 }
 

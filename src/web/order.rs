@@ -23,7 +23,7 @@ use super::error::Error;
 use super::{jose, json};
 use crate::app::{App, Live};
 use crate::ca::pem;
-use crate::issuance::{self, Plan, Validity};
+use crate::issuance::{self, Plan, Span, Validity};
 use crate::policy::{self, Bounds};
 use crate::recent::Download;
 
@@ -42,8 +42,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
     };
     let (profile_name, profile) = live.config.policy.profile(profile)?;
     may_be_certified(&live, bounds, &identifiers, now)?;
-    let issuer = live.ca.active(now).map_err(anyhow::Error::new)?;
-    let span = (issuer.not_before(), issuer.not_after());
+    let span = span(&live, now)?;
     let asked = Validity::asked(wanted.not_before, wanted.not_after, profile.lifetime, span, now)?;
 
     let account = signed.known.account.id.clone();
@@ -121,19 +120,16 @@ pub(super) async fn finalize(
         let detail = "the key of the CSR is an account key; make another (RFC 8555 11.1)";
         return Err(Problem::bad_csr(detail).into());
     }
-    if let Some(end) = order.not_after.filter(|end| *end <= now) {
-        return Err(
-            Problem::malformed(format!("the order's notAfter {end} is over; make a new order")).into()
-        );
-    }
-    // The rules may have changed since the order was made.
+    // Rules and issuer may have changed since the order was made.
     may_be_certified(&live, signed.known.bounds.as_ref(), &identifiers, now)?;
+    let validity = Validity { not_before: order.not_before, not_after: order.not_after };
+    validity.still_fits(span(&live, now)?, now)?;
     let (_, profile) = live.config.policy.profile(order.profile.as_deref())?;
     let plan = Plan {
         order: order.id.clone(),
         account: order.account.clone(),
         names: identifiers,
-        validity: Validity { not_before: order.not_before, not_after: order.not_after },
+        validity,
         lifetime: profile.lifetime,
         csr: csr.clone(),
     };
@@ -216,6 +212,12 @@ fn may_be_certified(
         Err(format!("{identifier} is beyond the challenges that are offered here: {need}"))
     })?;
     Ok(())
+}
+
+/// From when to when the issuer of now can sign.
+fn span(live: &Live, now: Timestamp) -> Result<Span, Error> {
+    let issuer = live.ca.active(now).map_err(anyhow::Error::new)?;
+    Ok((issuer.not_before(), issuer.not_after()))
 }
 
 fn authorization(identifier: &Identifier, order: &Order, live: &Live, now: Timestamp) -> Authorization {
