@@ -201,8 +201,8 @@ fn days_left(pem: &str) -> i32 {
 fn issuer_url(pem: &str) -> String {
     let leaf = X509::from_pem(pem.as_bytes()).expect("PEM");
     let information = leaf.authority_info().expect("AIA");
-    let url = information[0].location().uri().expect("a URL").to_owned();
-    url
+    let place = information[0].location();
+    place.uri().expect("a URL").to_owned()
 }
 
 #[tokio::test]

@@ -404,7 +404,8 @@ mod tests {
             names: Vec<Wire>,
         }
         let read = |payload: &str| payload_json::<Request>(payload.as_bytes());
-        assert_eq!(read(r#" {"csr":"x","more":{}} "#).unwrap().csr, "x");
+        let good = read(r#" {"csr":"x","more":{},"names":[{"type":"dns","value":"a","more":1}]} "#).unwrap();
+        assert_eq!((good.csr.as_str(), good.names[0].value.as_str()), ("x", "a"));
         for (payload, phrase) in [
             ("", "the payload is empty"),
             (r#"["x"]"#, "not a JSON object"),
