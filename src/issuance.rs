@@ -101,6 +101,27 @@ impl Validity {
         Ok(Self { not_before, not_after })
     }
 
+    /// Judges once more what was accepted, just before it is issued: time has passed, and the issuer may be another.
+    ///
+    /// # Errors
+    /// `malformed`: a certificate with exactly these dates cannot be had any more.
+    pub fn still_fits(self, issuer: Span, now: Timestamp) -> Result<(), Problem> {
+        let why = match self {
+            Self { not_after: Some(end), .. } if end <= now => format!("the order's notAfter {end} is over"),
+            Self { not_after: Some(end), .. } if end > issuer.1 => {
+                format!("the order's notAfter {end} is beyond the end of today's issuer, {}", issuer.1)
+            }
+            Self { not_before: Some(begin), .. } if begin < issuer.0 => {
+                format!(
+                    "the order's notBefore {begin} is before the beginning of today's issuer, {}",
+                    issuer.0
+                )
+            }
+            _ => return Ok(()),
+        };
+        Err(Problem::malformed(format!("{why}; make a new order")))
+    }
+
     /// The dates of a certificate: those that were asked for, else `lifetime` from now, a little backdated for clocks
     /// that lag, and never beyond the issuer's.
     fn dates(self, lifetime: Duration, issuer: &Issuer, now: Timestamp) -> (Timestamp, Timestamp) {
@@ -148,10 +169,11 @@ pub async fn issue(
     Ok(issued)
 }
 
-/// Issues the server's own certificate: no order, and no need of its own services.
+/// Issues the server's own certificate: no order, and no need of its own services. That the issuer may certify the host
+/// is judged with the configuration, and once more on the draft, as for every leaf.
 ///
 /// # Errors
-/// As [`issue`]; also when the issuer's name constraints do not permit the host.
+/// As [`issue`].
 pub async fn issue_own(
     host: &Identifier,
     public_key: &[u8],
@@ -160,7 +182,6 @@ pub async fn issue_own(
     store: &Store,
     now: Timestamp,
 ) -> anyhow::Result<Issued> {
-    ca.active(now)?.permits(host).map_err(|why| anyhow::anyhow!("the server's own certificate: {why}"))?;
     let names = std::slice::from_ref(host);
     let request = Request {
         order: None,
@@ -351,6 +372,24 @@ mod tests {
             (Some(86_400), Some(86_400)),
         ] {
             assert!(asked(before, after).is_err(), "{before:?} {after:?}");
+        }
+    }
+
+    #[test]
+    fn dates_that_another_issuer_cannot_give_are_refused_when_it_comes_to_it() {
+        let at = |days: i64| Timestamp::from_unix(days * 86_400);
+        let dates = Validity { not_before: Some(at(0)), not_after: Some(at(60)) };
+        // The wish for a beginning in the past was judged when it was made; it stays good.
+        assert_eq!(dates.still_fits((at(-1), at(61)), at(10)), Ok(()));
+        assert_eq!(dates.still_fits((at(0), at(60)), at(10)), Ok(()), "to the second");
+        assert_eq!(Validity::default().still_fits((at(9), at(11)), at(10)), Ok(()), "no wish, no trouble");
+        for (issuer, now, words) in [
+            ((at(-1), at(61)), at(60), "notAfter 1970-03-02T00:00:00Z is over"),
+            ((at(-1), at(59)), at(10), "beyond the end of today's issuer, 1970-03-01T00:00:00Z"),
+            ((at(1), at(61)), at(10), "before the beginning of today's issuer, 1970-01-02T00:00:00Z"),
+        ] {
+            let problem = dates.still_fits(issuer, now).unwrap_err();
+            assert!(problem.detail.contains(words), "{problem}");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use acme::failure::Failure;
 use acme::time::Timestamp;
@@ -21,11 +22,12 @@ pub struct Metrics {
     outage: Mutex<Outage>,
 }
 
-/// Failed validations since the last that held.
+/// Failed validations since the last that held. One that holds ends it; and so does time, name by name: half an hour
+/// after its last attempt a name says nothing about now any more.
 #[derive(Clone, Debug, Default)]
 pub struct Outage {
-    /// The names that failed, bounded, oldest first.
-    pub names: Vec<String>,
+    /// The names that failed and when each last did, bounded, the one that failed last at the end.
+    pub names: Vec<(String, Timestamp)>,
     /// The last failure as a sentence.
     pub last: Option<String>,
     /// When it began.
@@ -33,10 +35,29 @@ pub struct Outage {
 }
 
 impl Outage {
-    /// Whether validation as a whole is out of order: several names failed, and none held in between. One name that
-    /// fails is that name's trouble.
+    /// Whether validation as a whole is out of order: several names failed lately, and none held in between. One name
+    /// that fails is that name's trouble.
     pub fn is_general(&self) -> bool {
         self.names.len() >= GENERAL
+    }
+
+    /// Forgets what is too old to tell of `now`. A moment that is ahead was written before the clock was set back.
+    fn age(&mut self, now: Timestamp) {
+        self.names.retain(|(_, at)| now.seconds_since(*at).unsigned_abs() < LATELY.as_secs());
+        if self.names.is_empty() {
+            *self = Self::default();
+        }
+    }
+
+    fn add(&mut self, failure: &Failure, now: Timestamp) {
+        self.age(now);
+        self.since.get_or_insert(now);
+        self.last = Some(failure.to_string());
+        self.names.retain(|(name, _)| *name != failure.name);
+        if self.names.len() == OUTAGE_NAMES {
+            self.names.remove(0);
+        }
+        self.names.push((failure.name.clone(), now));
     }
 }
 
@@ -64,11 +85,7 @@ impl Metrics {
     pub fn validation_failed(&self, failure: &Failure, now: Timestamp) {
         self.validation_failures.add(failure.phase.as_str(), Second::Word(failure.reason.as_str()));
         let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
-        outage.since.get_or_insert(now);
-        outage.last = Some(failure.to_string());
-        if outage.names.len() < OUTAGE_NAMES && !outage.names.contains(&failure.name) {
-            outage.names.push(failure.name.clone());
-        }
+        outage.add(failure, now);
     }
 
     /// A certificate was issued.
@@ -77,13 +94,15 @@ impl Metrics {
         self.last_issued.store(now.unix(), Ordering::Relaxed);
     }
 
-    /// What failed since a validation last held.
-    pub fn outage(&self) -> Outage {
-        self.outage.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What failed since a validation last held, and lately.
+    pub fn outage(&self, now: Timestamp) -> Outage {
+        let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
+        outage.age(now);
+        outage.clone()
     }
 
     /// The Prometheus text format, version 0.0.4.
-    pub fn text(&self, started: Timestamp, commits: u64) -> String {
+    pub fn text(&self, started: Timestamp, commits: u64, now: Timestamp) -> String {
         let mut out = String::with_capacity(2_048);
         let mut one = |name: &str, kind: &str, help: &str, value: &str| {
             let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name}{value}");
@@ -101,11 +120,11 @@ impl Metrics {
             "When a certificate was last issued; 0 is never.",
             &last,
         );
-        let failing = format!(" {}", self.outage().names.len());
+        let failing = format!(" {}", self.outage(now).names.len());
         one(
             "ca_validation_failing_names",
             "gauge",
-            "Names that failed since a validation last held.",
+            "Names that failed in the last half hour and since a validation last held.",
             &failing,
         );
         one("ca_store_commits_total", "counter", "Durable commits of the store.", &format!(" {commits}"));
@@ -166,6 +185,8 @@ impl fmt::Display for Second {
 
 const GENERAL: usize = 3;
 const OUTAGE_NAMES: usize = 32;
+/// For how long a failure counts: clients that failed come again within it, and alerts add failures up over as long.
+const LATELY: Duration = Duration::from_secs(30 * 60);
 
 #[cfg(test)]
 mod tests {
@@ -186,18 +207,50 @@ mod tests {
     #[test]
     fn one_failing_name_is_its_own_trouble_and_three_are_ours() {
         let metrics = Metrics::default();
+        let outage = || metrics.outage(Timestamp::EPOCH);
         for _ in 0..5 {
             metrics.validation_failed(&failure("a.lan"), Timestamp::EPOCH);
         }
-        assert!(!metrics.outage().is_general());
+        assert!(!outage().is_general());
         for name in ["b.lan", "c.lan"] {
             metrics.validation_failed(&failure(name), Timestamp::EPOCH);
         }
-        let outage = metrics.outage();
-        assert!(outage.is_general());
-        assert!(outage.last.is_some_and(|last| last.contains("SERVFAIL")));
+        assert!(outage().is_general());
+        assert!(outage().last.is_some_and(|last| last.contains("SERVFAIL")));
         metrics.validated();
-        assert!(!metrics.outage().is_general(), "one that holds ends it");
+        assert!(!outage().is_general(), "one that holds ends it");
+    }
+
+    #[test]
+    fn what_failed_long_ago_is_no_outage_and_what_fails_on_is_one() {
+        let metrics = Metrics::default();
+        let at = |minutes: i64| Timestamp::from_unix(minutes * 60);
+        let fail = |minutes, names: &[&str]| {
+            names.iter().for_each(|name| metrics.validation_failed(&failure(name), at(minutes)));
+        };
+        fail(0, &["a.lan", "b.lan", "c.lan"]);
+        assert!(metrics.outage(at(29)).is_general());
+        fail(20, &["a.lan", "b.lan", "c.lan"]);
+        let outage = metrics.outage(at(49));
+        assert!(outage.is_general(), "they were tried again");
+        assert_eq!(outage.since, Some(at(0)), "and it is one outage");
+        fail(51, &["a.lan"]);
+        assert_eq!(metrics.outage(at(52)).names, [("a.lan".to_owned(), at(51))]);
+        assert_eq!(metrics.outage(at(82)).since, None, "nobody tries any more, and nothing is known");
+        fail(100, &["a.lan", "b.lan", "c.lan"]);
+        assert_eq!(metrics.outage(at(100)).since, Some(at(100)), "this is another one");
+        assert!(!metrics.outage(at(10)).is_general(), "the clock was set back");
+    }
+
+    #[test]
+    fn an_outage_of_many_names_stays_small_and_knows_the_last() {
+        let metrics = Metrics::default();
+        for number in 0..1_000 {
+            metrics.validation_failed(&failure(&format!("n{number}.lan")), Timestamp::EPOCH);
+        }
+        let outage = metrics.outage(Timestamp::EPOCH);
+        assert_eq!(outage.names.len(), OUTAGE_NAMES);
+        assert_eq!(outage.names.last().map(|(name, _)| name.as_str()), Some("n999.lan"));
     }
 
     #[test]
@@ -206,7 +259,7 @@ mod tests {
         metrics.request("/acme/new-order", 201);
         metrics.request("/acme/new-order", 201);
         metrics.validation_failed(&failure("a.lan"), Timestamp::EPOCH);
-        let text = metrics.text(Timestamp::EPOCH, 7);
+        let text = metrics.text(Timestamp::EPOCH, 7, Timestamp::EPOCH);
         for line in [
             "ca_http_requests_total{route=\"/acme/new-order\",code=\"201\"} 2\n",
             "ca_validation_failures_total{phase=\"dns\",reason=\"servfail\"} 1\n",

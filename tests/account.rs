@@ -7,6 +7,7 @@ mod support;
 use serde_json::{Value, json};
 
 use support::jose::{Key, sign};
+use support::responder::Mood;
 use support::{Ca, Client, Reply, Responder, oracle};
 
 const KEY_CHANGE: &str = "/acme/key-change";
@@ -70,6 +71,42 @@ async fn a_changed_key_lasts() {
     let weak = Key::rsa(1024);
     let reply = change(&client, &weak, inner(&client, &weak)).await;
     assert_eq!((reply.status, reply.problem_type().as_str()), (400, "badPublicKey"), "{reply}");
+    oracle::check(&ca, &[]).await;
+}
+
+/// RFC 8555 8.3: the key authorization is that of the moment when the challenge was answered. A change of the key while
+/// the validation runs spoils nothing, whether the server lives on or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_changed_during_a_validation_does_not_spoil_it() {
+    let mut ca = Ca::pinned().await;
+    let responder = Responder::start(ca.http_port).await;
+    let mut client = Client::registered(&ca).await.persistent();
+    // Refused at first, which is tried again, or no answer at all: what is kept of either is the same.
+    for (round, mood) in
+        [Mood::Status(503), Mood::Hold, Mood::Status(503), Mood::Hold].into_iter().enumerate()
+    {
+        let restarts = round >= 2;
+        let name = format!("round{round}.corp.lan");
+        let before = responder.asked().len();
+        responder.be(mood);
+        let order = client.new_order(&[&name]).await;
+        let challenge = client.publish(&order, &responder).await.remove(0);
+        let reply = client.answer(&challenge).await.expect(200);
+        assert_eq!(reply["status"], "processing", "round {round}: {reply}");
+        responder.asked_times(before + 1).await;
+
+        let new = Key::generate();
+        change(&client, &new, inner(&client, &new)).await.expect(200);
+        client.key = new;
+        if restarts {
+            ca.kill9();
+        }
+        responder.be(Mood::Answer);
+        if restarts {
+            ca.restart().await;
+        }
+        assert_eq!(client.settled(&order.url).await["status"], "ready", "round {round}");
+    }
     oracle::check(&ca, &[]).await;
 }
 

@@ -182,6 +182,23 @@ async fn what_is_not_there_is_a_problem_too() {
         let good = reply.status == 404 || (path.ends_with("finalize") && reply.status == 400);
         assert!(good && kinds.contains(&reply.problem_type().as_str()), "{reply}");
     }
+    // No UTF-8: axum refuses it before any handler looks, and it is a problem all the same.
+    for path in [
+        "/acme/order/%ff",
+        "/acme/order/%c3%28/finalize",
+        "/acme/authz/%ff",
+        "/acme/challenge/%ff/http-01",
+        "/acme/account/%ff",
+        "/acme/certificate/%ff",
+    ] {
+        refused(path, "POST", &client.post(path, Value::Null).await, 400, "malformed");
+    }
+    for path in ["/%ff", "/acme/%ff"] {
+        refused(path, "GET", &client.plain("GET", path).await, 404, "malformed");
+    }
+    let raw =
+        client.raw(b"GET /acme/\xff\xfe HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
+    assert!(raw.starts_with("HTTP/1.1 400") || raw.starts_with("HTTP/1.1 404"), "{raw}");
     // Another challenge type of an authorization that exists.
     let (_, shown) = client.authorizations(&world.order).await.remove(0);
     let challenge = support::flow::http01(&shown)["url"].as_str().unwrap().replace("http-01", "dns-01");

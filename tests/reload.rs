@@ -10,10 +10,17 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use acme::time::Timestamp;
+use acme_ca::clock::Clock;
+use openssl::asn1::Asn1Time;
 use openssl::x509::X509;
+use serde_json::json;
 use support::ca::{PATIENCE, PIN_CORP_LAN, POLL};
+use support::csr::{Request, ec_key};
+use support::flow::{Order, identifiers};
+use support::ports::free_port;
 use support::responder::Mood;
-use support::{Ca, Client, Responder, oracle};
+use support::{Ca, Client, Reply, Responder, oracle};
 use tokio::net::TcpStream;
 
 /// SIGHUP with a configuration that must be refused; the sentence that the log has about it.
@@ -95,6 +102,107 @@ async fn what_cannot_change_while_it_runs_is_named() {
         assert!(line.contains("takes effect with the next start"), "{line}");
     }
     assert!(!ca.path("other.db").exists());
+}
+
+/// Certificates live longer than a server: what they say of their issuer, and what clients know of us, is that of the
+/// start.
+#[tokio::test]
+async fn urls_stay_those_of_the_start_in_replies_and_in_certificates() {
+    let mut ca = Ca::new();
+    let plain = free_port();
+    ca.configure(PIN_CORP_LAN).configure(&format!("[server]\nplain_listen = [\"127.0.0.1:{plain}\"]"));
+    ca.start().await;
+    let (client, responder) = (Client::registered(&ca).await, Responder::start(ca.http_port).await);
+    let before = client.issue(&["before.corp.lan"], &responder).await;
+    let directory = client.plain("GET", "/acme/directory").await.json();
+
+    let other = free_port();
+    ca.configure(&format!(
+        "[server]\nurl = \"https://127.0.0.1:{}\"\nplain_listen = [\"127.0.0.1:{other}\"]",
+        ca.port
+    ));
+    let log = ca.log().len();
+    ca.hup().await;
+    let log = ca.log()[log..].to_owned();
+    for key in ["server.url", "server.plain_listen"] {
+        assert!(log.lines().any(|line| line.contains(key) && line.contains("next start")), "{key}: {log}");
+    }
+    let after = client.issue(&["after.corp.lan"], &responder).await;
+    assert_eq!(client.plain("GET", "/acme/directory").await.json(), directory);
+    let url = issuer_url(&before.pem);
+    assert!(url.starts_with(&format!("http://localhost:{plain}/issuer/")), "{url}");
+    assert_eq!(issuer_url(&after.pem), url, "where it listens, and not where it will");
+    oracle::check(&ca, &[before.pem, after.pem]).await;
+}
+
+/// RFC 8555 7.4: dates are issued exactly or refused, also when the issuer has changed since they were accepted.
+#[tokio::test]
+async fn dates_beyond_a_new_issuer_are_refused_and_never_shortened() {
+    let (mut ca, _) = serving().await;
+    let (client, responder) = (Client::registered(&ca).await, Responder::start(ca.http_port).await);
+    let dated = ordered(&client, "dated.corp.lan", 60).await.expect("within the issuer's time");
+    let usual = client.new_order(&["usual.corp.lan"]).await;
+    for order in [&dated, &usual] {
+        for challenge in client.publish(order, &responder).await {
+            client.answer(&challenge).await.expect(200);
+        }
+        assert_eq!(client.settled(&order.url).await["status"], "ready");
+    }
+    let key = ec_key();
+    let csr = |order: &Order| Request::new(&[order.names[0].as_str()], &key).to_der();
+
+    let short = intermediate(&ca, "short", &["--lifetime", "30d"]);
+    ca.configure(&issuers(&[&short, "intermediate"]));
+    ca.hup().await;
+    let refused = client.finalize(&dated, &csr(&dated)).await;
+    assert_eq!((refused.status, refused.problem_type().as_str()), (400, "malformed"), "{refused}");
+    assert!(refused.text().contains("beyond the end of today's issuer"), "{refused}");
+    assert_eq!(client.read(&dated.url).await.expect(200)["status"], "ready", "nothing was lost by it");
+    client.finalize(&usual, &csr(&usual)).await.expect(200);
+    let clipped = client.certificate(&usual).await;
+    assert!(days_left(&clipped) < 30, "who asks for no date gets what there is");
+
+    let refused = ordered(&client, "late.corp.lan", 60).await.expect_err("the issuer ends before");
+    assert_eq!((refused.status, refused.problem_type().as_str()), (400, "malformed"), "{refused}");
+    assert!(refused.text().contains("notAfter") && refused.text().contains("would do"), "{refused}");
+    let within = ordered(&client, "within.corp.lan", 20).await;
+    assert!(within.is_ok(), "{within:?}");
+
+    ca.configure(&issuers(&["intermediate", &short]));
+    ca.hup().await;
+    client.finalize(&dated, &csr(&dated)).await.expect(200);
+    let exact = client.certificate(&dated).await;
+    let leaf = X509::from_pem(exact.as_bytes()).expect("PEM");
+    let asked = client.read(&dated.url).await.expect(200)["notAfter"].as_str().expect("a date").to_owned();
+    let asked = Timestamp::parse_rfc3339(&asked).expect("a date");
+    let expected = Asn1Time::from_unix(asked.unix()).expect("a time");
+    assert!(leaf.not_after() == expected, "{} is not {asked}", leaf.not_after());
+    oracle::check(&ca, &[clipped, exact]).await;
+}
+
+/// An order for one name that is to end in so many days.
+async fn ordered(client: &Client, name: &str, days: u64) -> Result<Order, Reply> {
+    let end = Clock::System.now().plus(Duration::from_secs(days * 86_400));
+    let payload = json!({"identifiers": identifiers(&[name]), "notAfter": end.to_string()});
+    let reply = client.post("/acme/new-order", payload).await;
+    if reply.status != 201 {
+        return Err(reply);
+    }
+    let url = reply.header("location").expect("the order's URL").to_owned();
+    Ok(Order { url, body: reply.json(), names: vec![name.to_owned()] })
+}
+
+fn days_left(pem: &str) -> i32 {
+    let now = Asn1Time::days_from_now(0).expect("a time");
+    now.diff(X509::from_pem(pem.as_bytes()).expect("PEM").not_after()).expect("a span").days
+}
+
+/// Where a certificate says that its issuer is (RFC 5280 4.2.2.1).
+fn issuer_url(pem: &str) -> String {
+    let leaf = X509::from_pem(pem.as_bytes()).expect("PEM");
+    let information = leaf.authority_info().expect("AIA");
+    let place = information[0].location();
+    place.uri().expect("a URL").to_owned()
 }
 
 #[tokio::test]

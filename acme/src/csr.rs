@@ -15,7 +15,7 @@ use x509_parser::extensions::{GeneralName, ParsedExtension, X509Extension};
 use x509_parser::prelude::{FromDer, X509Name, X509Version};
 
 use crate::identifier::Identifier;
-use crate::jwk::{AccountKey, sha256};
+use crate::jwk::sha256;
 use crate::problem::Problem;
 
 mod key;
@@ -25,6 +25,7 @@ mod key;
 pub struct CertificateRequest {
     der: Vec<u8>,
     spki: Vec<u8>,
+    thumbprint: String,
     names: Vec<Identifier>,
     common_name: Option<Identifier>,
 }
@@ -56,7 +57,9 @@ impl CertificateRequest {
         if info.version != X509Version::V1 {
             return Err(Problem::bad_csr("the CSR is not of version 1 (RFC 2986 4.1)"));
         }
-        key::Kind::read(&info.subject_pki)?.check_signature(&csr)?;
+        let kind = key::Kind::read(&info.subject_pki)?;
+        kind.check_signature(&csr)?;
+        let thumbprint = kind.thumbprint(&info.subject_pki)?;
 
         let common_name = common_name(&info.subject)?;
         let mut names: BTreeSet<Identifier> = common_name.iter().cloned().collect();
@@ -67,7 +70,7 @@ impl CertificateRequest {
             return Err(Problem::bad_csr("the CSR asks for no name; put names into subjectAltName"));
         }
         let (spki, names) = (info.subject_pki.raw.to_vec(), names.into_iter().collect());
-        Ok(Self { der: der.to_vec(), spki, names, common_name })
+        Ok(Self { der: der.to_vec(), spki, thumbprint, names, common_name })
     }
 
     /// The request itself, DER, to be kept until its certificate is.
@@ -83,6 +86,12 @@ impl CertificateRequest {
     /// The SHA-256 of the SubjectPublicKeyInfo, for a list of keys that are not accepted.
     pub fn spki_sha256(&self) -> [u8; 32] {
         sha256(&self.spki)
+    }
+
+    /// The RFC 7638 thumbprint of the key, by which accounts are found: the key of an account must not be the key of a
+    /// certificate (RFC 8555 11.1).
+    pub fn thumbprint(&self) -> &str {
+        &self.thumbprint
     }
 
     /// What the certificate is to be for: sorted, each once, the common name among them.
@@ -111,19 +120,6 @@ impl CertificateRequest {
             (Some(missing), Some(extra)) => format!("it lacks {missing}, and has {extra} instead"),
         };
         Err(Problem::bad_csr(format!("the names of the CSR are not those of the order: {what}")))
-    }
-
-    /// Whether the certificate would be for a key that is no account's (RFC 8555 11.1).
-    ///
-    /// # Errors
-    /// `badCSR` when the key is `account`'s.
-    pub fn check_not_account_key(&self, account: &AccountKey) -> Result<(), Problem> {
-        if self.spki == account.spki() {
-            return Err(Problem::bad_csr(
-                "the key of the CSR is an account key; make another (RFC 8555 11.1)",
-            ));
-        }
-        Ok(())
     }
 }
 
@@ -248,6 +244,7 @@ const TLS_FEATURE: &str = "1.3.6.1.5.5.7.1.24";
 mod tests {
     use super::*;
     use crate::fixture;
+    use crate::jwk::AccountKey;
     use crate::problem::Kind;
 
     fn parse(file: &str) -> Result<CertificateRequest, Problem> {
@@ -390,20 +387,20 @@ mod tests {
     }
 
     #[test]
-    fn the_key_of_an_account_is_refused() {
-        let csr = parse("accepted/p256").unwrap();
-        let point = &csr.public_key_der()[27..];
-        let coordinate = |octets: &[u8]| {
-            use base64::Engine as _;
-            base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(octets)
-        };
-        let (x, y) = (coordinate(&point[..32]), coordinate(&point[32..]));
-        let same = format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}"}}"#);
-        let same = AccountKey::from_json(&same).unwrap();
-        assert_eq!(csr.spki_sha256(), same.spki_sha256());
-        assert_eq!(csr.check_not_account_key(&same).expect_err("the same key").kind, Kind::BadCsr);
-        let other = AccountKey::parse(&fixture::json("jws/keys/es256.json")).unwrap();
-        assert_eq!(csr.check_not_account_key(&other), Ok(()));
+    fn the_thumbprint_is_that_of_the_same_key_as_an_account_key() {
+        for name in ["es256", "es384", "es512", "rs256", "eddsa"] {
+            let path = format!("{}/../fixtures/jws/keys/{name}.pem", env!("CARGO_MANIFEST_DIR"));
+            let made = std::process::Command::new("openssl")
+                .args(["req", "-new", "-key", &path, "-subj", "/CN=a.lan", "-outform", "DER"])
+                .output()
+                .unwrap();
+            let csr = CertificateRequest::parse(&made.stdout).expect(name);
+            let account = AccountKey::parse(&fixture::json(&format!("jws/keys/{name}.json"))).unwrap();
+            assert_eq!(csr.thumbprint(), account.thumbprint(), "{name}");
+            assert_eq!(csr.spki_sha256(), account.spki_sha256(), "{name}");
+        }
+        let other = parse("accepted/p256").unwrap();
+        assert_ne!(other.thumbprint(), parse("accepted/ed25519").unwrap().thumbprint());
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub struct DnsName(String);
 
 /// An identifier as it stands in JSON, RFC 8555 7.1.3.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "an object with type and value")]
 pub struct Wire {
     /// `dns` or `ip`.
     #[serde(rename = "type")]

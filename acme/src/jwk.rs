@@ -7,13 +7,12 @@
 use std::fmt;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use josekit::jws::JwsVerifier;
 use serde_json::Value;
 
 use crate::problem::Problem;
 
+pub(crate) mod canonical;
 mod kind;
 pub(crate) mod spki;
 
@@ -84,7 +83,7 @@ impl AccountKey {
             return Err(Problem::malformed("the JWK is not a JSON object"));
         };
         let Judged { algorithm, json, spki, verifier } = kind::judge(members)?;
-        let thumbprint = URL_SAFE_NO_PAD.encode(sha256(json.as_bytes()));
+        let thumbprint = canonical::thumbprint(&json);
         Ok(Self { algorithm, json, thumbprint, spki, verifier })
     }
 
@@ -112,7 +111,7 @@ impl AccountKey {
         self.algorithm
     }
 
-    /// The SubjectPublicKeyInfo in DER. A certificate for the same key has the same octets; RFC 8555 11.1 forbids it.
+    /// The SubjectPublicKeyInfo in DER. A certificate for the same key has the same octets.
     pub fn spki(&self) -> &[u8] {
         &self.spki
     }
@@ -150,6 +149,9 @@ pub fn sha256(octets: &[u8]) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
     use crate::fixture;
     use crate::problem::Kind;

@@ -122,7 +122,25 @@ fn payload_json<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Problem> {
     if payload.trim_ascii_start().first() != Some(&b'{') {
         return Err(Problem::malformed("the payload is not a JSON object"));
     }
-    serde_json::from_slice(payload).map_err(|e| Problem::malformed(format!("the payload is not right: {e}")))
+    serde_json::from_slice(payload).map_err(|error| unfit::<T>(payload, &error))
+}
+
+/// Which member does not fit, and what is expected there. It is looked for only now: nobody else has to pay for it.
+fn unfit<T: DeserializeOwned>(payload: &[u8], error: &serde_json::Error) -> Problem {
+    let mut reader = serde_json::Deserializer::from_slice(payload);
+    let member = match serde_path_to_error::deserialize::<_, T>(&mut reader) {
+        Err(found) if error.is_data() => found.path().to_string(),
+        _ => String::new(),
+    };
+    match member.as_str() {
+        "" | "." => Problem::malformed(format!("the payload is not right: {error}")),
+        member => {
+            let why = error.to_string();
+            // The place is told by the member.
+            let why = why.rsplit_once(" at line ").map_or(why.as_str(), |(why, _)| why);
+            Problem::malformed(format!("the payload is not right: {member}: {why}"))
+        }
+    }
 }
 
 /// The three members of RFC 7515 7.2.2, decoded.
@@ -216,6 +234,7 @@ fn decode(text: &str, name: &str) -> Result<Vec<u8>, Problem> {
 mod tests {
     use super::*;
     use crate::fixture;
+    use crate::identifier::Wire;
 
     fn parse(file: &str) -> Result<Envelope, Problem> {
         Envelope::parse(&fixture::read(&format!("jws/{file}.json")))
@@ -381,15 +400,25 @@ mod tests {
         #[derive(Debug, serde::Deserialize)]
         struct Request {
             csr: String,
+            #[serde(default)]
+            names: Vec<Wire>,
         }
         let read = |payload: &str| payload_json::<Request>(payload.as_bytes());
-        assert_eq!(read(r#" {"csr":"x","more":{}} "#).unwrap().csr, "x");
+        let good = read(r#" {"csr":"x","more":{},"names":[{"type":"dns","value":"a","more":1}]} "#).unwrap();
+        assert_eq!((good.csr.as_str(), good.names[0].value.as_str()), ("x", "a"));
         for (payload, phrase) in [
             ("", "the payload is empty"),
             (r#"["x"]"#, "not a JSON object"),
             ("null", "not a JSON object"),
             ("{}", "missing field 'csr'"),
-            (r#"{"csr":1}"#, "expected a string"),
+            (r#"{"csr":1}"#, "not right: csr: invalid type: integer '1', expected a string"),
+            (
+                r#"{"csr":"x","names":[{"type":"dns","value":"a"},{"type":"dns","value":[]}]}"#,
+                "not right: names[1].value: invalid type: sequence, expected a string",
+            ),
+            (r#"{"csr":"x","names":["a at line 1"]}"#, "names[0]: invalid type: string"),
+            (r#"{"csr":"x","names":[1]}"#, "expected an object with type and value"),
+            (r#"{"csr":"x","names":{}}"#, "not right: names: invalid type: map, expected a sequence"),
             (r#"{"csr":"x","csr":"y"}"#, "duplicate field 'csr'"),
             (r#"{"csr":"x"}{}"#, "trailing characters"),
         ] {

@@ -126,8 +126,8 @@ pub fn shown(status: AuthorizationStatus) -> AuthorizationStatus {
 
 /// The state of one challenge of an authorization in `authorization` whose client chose to answer `attempted`, which
 /// was `validated` or not. A challenge that became valid stays so when its authorization runs out or is given up: there
-/// is no way from valid to invalid (RFC 8555 7.1.6). `None`: the challenge is not shown any more, because another one
-/// decided (RFC 8555 7.1.4).
+/// is no way from valid to invalid (RFC 8555 7.1.6). One that nobody answered in time is invalid, for only then may it
+/// say why (RFC 8555 8). `None`: the challenge is not shown any more, because another one decided (RFC 8555 7.1.4).
 pub fn challenge_status(
     challenge: Type,
     attempted: Option<Type>,
@@ -141,7 +141,8 @@ pub fn challenge_status(
         (AuthorizationStatus::Valid, _) => Some(ChallengeStatus::Valid),
         (_, Some(_)) if validated => Some(ChallengeStatus::Valid),
         (_, Some(_)) => Some(ChallengeStatus::Invalid),
-        // Given up or run out before anything was tried: the challenge itself never failed.
+        (AuthorizationStatus::Expired, None) => Some(ChallengeStatus::Invalid),
+        // Given up before anything was tried: the challenge itself never failed.
         (_, None) => Some(ChallengeStatus::Pending),
     }
 }
@@ -237,6 +238,8 @@ mod tests {
         assert_eq!(of(Type::Http01, chosen, A::Valid), Some(ChallengeStatus::Valid));
         assert_eq!(of(Type::Http01, chosen, A::Invalid), Some(ChallengeStatus::Invalid));
         assert_eq!(of(Type::Dns01, chosen, A::Pending), None);
+        assert_eq!(of(Type::Http01, None, A::Expired), Some(ChallengeStatus::Invalid), "nobody came in time");
+        assert_eq!(of(Type::Http01, None, A::Deactivated), Some(ChallengeStatus::Pending));
     }
 
     #[test]

@@ -8,6 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::problem::plain;
+
 /// A moment, in whole seconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
@@ -70,7 +72,12 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse_rfc3339(&text).ok_or_else(|| de::Error::custom("not an RFC 3339 date and time"))
+        Self::parse_rfc3339(&text).ok_or_else(|| {
+            let text = plain(&text, 40);
+            de::Error::custom(format!(
+                "'{text}' is no date and time of RFC 3339, such as 2026-11-22T19:09:00Z"
+            ))
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use acme_ca::clock::Clock;
 use acme_ca::config::Config;
 use acme_ca::{Live, quickstart, serve};
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
@@ -85,7 +86,7 @@ impl Serve {
 }
 
 fn check(path: &std::path::Path, file_only: bool) -> anyhow::Result<()> {
-    let config = Config::load(path)?;
+    let config = Config::load(path).with_context(|| path.display().to_string())?;
     if !file_only {
         let live = Live::build(config, Clock::System.now())?;
         for warning in live.ca.warnings() {

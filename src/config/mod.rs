@@ -117,14 +117,11 @@ impl Config {
     /// Reads and judges the file at `path`.
     ///
     /// # Errors
-    /// The first key that cannot stand, with what would do.
+    /// The first key that cannot stand, with what would do. Which file it is, the caller says, who was given it.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let text = std::fs::read_to_string(path).map_err(|error| Error {
             source: Some(error),
-            ..Error::new(
-                "",
-                format!("{} cannot be read; name the configuration with --config", path.display()),
-            )
+            ..Error::new("", "the configuration cannot be read; name it with --config")
         })?;
         let dir = std::path::absolute(path)
             .ok()

@@ -72,6 +72,12 @@ struct Item {
     superseded_by: Option<Serial>,
 }
 
+/// What `show` tells beside the certificates: orders as `orders --failed` has them.
+#[derive(Serialize)]
+struct Failed<'a> {
+    failed_orders: &'a [orders::Item],
+}
+
 impl List {
     pub(super) async fn run(
         self,
@@ -81,9 +87,8 @@ impl List {
     ) -> anyhow::Result<()> {
         let which = if self.all { Which::All } else { Which::Current };
         let certificates = store.certificates(which, None, self.limit, 0).await?;
-        let items: Vec<Item> = certificates.iter().filter_map(|c| item(c, thresholds, output.now)).collect();
-        let now = output.now;
-        output.items("list", &items, HEADERS, |item| row(item, now))
+        tell("list", &certificates, thresholds, |_| true, &mut output)?;
+        Ok(())
     }
 }
 
@@ -103,15 +108,11 @@ impl ListExpiring {
             Timestamp::from_unix(i64::MAX)
         };
         let certificates = store.expiring(end, LIMIT).await?;
-        let items: Vec<Item> = certificates
-            .iter()
-            .filter_map(|certificate| item(certificate, thresholds, now))
-            .filter(|item| self.used.is_none_or(|used| item.used >= used))
-            .filter(|item| {
-                self.state.is_empty() || self.state.iter().any(|state| state.as_str() == item.state)
-            })
-            .collect();
-        output.items("list-expiring", &items, HEADERS, |item| row(item, now))?;
+        let wanted = |item: &Item| {
+            self.used.is_none_or(|used| item.used >= used)
+                && (self.state.is_empty() || self.state.iter().any(|state| state.as_str() == item.state))
+        };
+        let items = tell("list-expiring", &certificates, thresholds, wanted, &mut output)?;
         if !output.json {
             let expired = items.iter().filter(|item| item.not_after < now).count();
             eprintln!("{} shown, {expired} of them expired", items.len());
@@ -144,7 +145,7 @@ impl Show {
             );
         }
         if output.json {
-            return output.envelope("show", &items);
+            return output.envelope_with("show", &items, Failed { failed_orders: &failed });
         }
         if items.is_empty() {
             output.line(&name)?;
@@ -155,11 +156,26 @@ impl Show {
                 output.line(&format!("  {key:<14} {value}"))?;
             }
         }
-        for failure in &failed {
-            output.line(&format!("  failed order   {failure}"))?;
+        for order in &failed {
+            output.line(&format!("  failed order   {}", order.sentence(now)))?;
         }
         Ok(())
     }
+}
+
+/// Judges what was read, writes what is wanted of it, and gives that back.
+fn tell(
+    verb: &str,
+    certificates: &[Certificate],
+    thresholds: Thresholds,
+    wanted: impl Fn(&Item) -> bool,
+    output: &mut Output<'_>,
+) -> anyhow::Result<Vec<Item>> {
+    let now = output.now;
+    let items: Vec<Item> =
+        certificates.iter().filter_map(|c| item(c, thresholds, now)).filter(|item| wanted(item)).collect();
+    output.items(verb, &items, HEADERS, |item| row(item, now))?;
+    Ok(items)
 }
 
 fn item(certificate: &Certificate, thresholds: Thresholds, now: Timestamp) -> Option<Item> {

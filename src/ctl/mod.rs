@@ -12,6 +12,7 @@ mod table;
 use std::io::Write;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use store::{OpenError, Store};
 
@@ -57,7 +58,7 @@ enum Verb {
     /// Keys by which new accounts show whose they are: external account binding
     #[command(subcommand)]
     Eab(eab::Eab),
-    /// Look a name up as the validator does
+    /// Look a name up as the validator does, or judge an address
     Resolve(resolve::Resolve),
 }
 
@@ -90,7 +91,7 @@ impl Cli {
             }
             verb => verb,
         };
-        let config = Config::load(&self.config)?;
+        let config = Config::load(&self.config).with_context(|| self.config.display().to_string())?;
         if let Verb::Resolve(resolve) = verb {
             return resolve.run(&config, output).await;
         }

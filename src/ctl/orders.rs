@@ -31,7 +31,7 @@ pub(super) struct Orders {
 
 /// An order as `--json` tells of it. Fields are only ever added.
 #[derive(Serialize)]
-struct Item {
+pub(super) struct Item {
     name: String,
     names: Vec<String>,
     order: String,
@@ -68,8 +68,7 @@ impl Orders {
         let orders = if self.failed {
             store.failed_orders(since, self.limit).await?
         } else {
-            let orders = store.orders(since, self.limit).await?;
-            orders.into_iter().map(|order| (order, Vec::new())).collect()
+            store.orders_with_authorizations(since, self.limit).await?
         };
         let items: Vec<Item> =
             orders.iter().map(|(order, authorizations)| item(order, authorizations, now)).collect();
@@ -78,16 +77,33 @@ impl Orders {
             let name = if more == 0 { item.name.clone() } else { format!("{} +{more}", item.name) };
             let reason = item.failures.first().map_or("-".into(), |f| reason(&f.failure));
             let why = item.failures.first().map(|f| f.failure.detail.clone());
-            let why =
-                why.or_else(|| item.problem.as_ref().map(|p| p.detail.clone())).unwrap_or_else(|| "-".into());
+            let why = why.or_else(|| item.why()).unwrap_or_else(|| "-".into());
             let made = ago(item.created_at, now);
             vec![name, item.status.to_string(), made, reason, why, item.order.clone()]
         })
     }
 }
 
-/// The failed orders of a name, one sentence each, newest first.
-pub(super) async fn failed_of_name(store: &Store, name: &str, now: Timestamp) -> anyhow::Result<Vec<String>> {
+impl Item {
+    /// An order that failed, in one sentence.
+    pub(super) fn sentence(&self, now: Timestamp) -> String {
+        let why = self.failures.first().map(|f| f.failure.to_string());
+        let why = why.or_else(|| self.why()).unwrap_or_else(|| format!("it is {}", self.status));
+        format!("{} ({}): {why}", ago(self.created_at, now), self.order)
+    }
+
+    /// Why it is invalid, where no attempt failed.
+    fn why(&self) -> Option<String> {
+        match &self.problem {
+            Some(problem) => Some(problem.detail.clone()),
+            None if self.status == OrderStatus::Invalid => Some(format!("it expired at {}", self.expires_at)),
+            None => None,
+        }
+    }
+}
+
+/// The failed orders of a name, newest first.
+pub(super) async fn failed_of_name(store: &Store, name: &str, now: Timestamp) -> anyhow::Result<Vec<Item>> {
     const LOOKED_AT: u32 = 1_000;
     const SHOWN: usize = 5;
     let orders = store.failed_orders(Timestamp::EPOCH, LOOKED_AT).await?;
@@ -95,13 +111,7 @@ pub(super) async fn failed_of_name(store: &Store, name: &str, now: Timestamp) ->
         .iter()
         .filter(|(order, _)| order.names.split(',').any(|n| n == name))
         .take(SHOWN)
-        .map(|(order, authorizations)| {
-            let item = item(order, authorizations, now);
-            let why = item.failures.first().map(|f| f.failure.to_string());
-            let why =
-                why.or_else(|| item.problem.map(|p| p.detail)).unwrap_or_else(|| "it expired".to_owned());
-            format!("{} ({}): {why}", ago(order.created_at, now), order.id)
-        })
+        .map(|(order, authorizations)| item(order, authorizations, now))
         .collect())
 }
 

@@ -9,11 +9,17 @@ use super::table::Table;
 
 /// The envelope of `--json`.
 #[derive(Serialize)]
-struct Envelope<'a, T> {
+struct Envelope<'a, T, U> {
     schema: String,
     generated_at: Timestamp,
     items: &'a [T],
+    #[serde(flatten)]
+    more: U,
 }
+
+/// Nothing beside the items.
+#[derive(Serialize)]
+struct NoMore {}
 
 /// Where output goes, and in which form.
 pub(super) struct Output<'a> {
@@ -45,7 +51,17 @@ impl Output<'_> {
 
     /// Writes items as JSON.
     pub(super) fn envelope<T: Serialize>(&mut self, verb: &str, items: &[T]) -> anyhow::Result<()> {
-        let envelope = Envelope { schema: format!("ca-ctl/{verb}/1"), generated_at: self.now, items };
+        self.envelope_with(verb, items, NoMore {})
+    }
+
+    /// The same with the fields of `more` beside the items.
+    pub(super) fn envelope_with<T: Serialize, U: Serialize>(
+        &mut self,
+        verb: &str,
+        items: &[T],
+        more: U,
+    ) -> anyhow::Result<()> {
+        let envelope = Envelope { schema: format!("ca-ctl/{verb}/1"), generated_at: self.now, items, more };
         // As an I/O error: a reader that went away is told from a failure by it.
         serde_json::to_writer(&mut *self.out, &envelope).map_err(std::io::Error::from)?;
         Ok(writeln!(self.out)?)

@@ -116,7 +116,10 @@ impl Server {
         if tokio::time::timeout(DRAIN, drain).await.is_err() {
             tracing::warn!("some requests did not end in time; what they were doing is in the store");
         }
-        self.app.store.close().await;
+        // PostgreSQL's driver waits for the end of what was asked, which a lock of somebody else may hold up.
+        if tokio::time::timeout(CLOSE, self.app.store.close()).await.is_err() {
+            tracing::warn!("the store did not close in time; what is in it is whole");
+        }
     }
 }
 
@@ -144,3 +147,5 @@ async fn keep_issuers(app: &App, live: &Live) -> anyhow::Result<()> {
 
 /// How long a stop waits for requests under way.
 const DRAIN: Duration = Duration::from_secs(20);
+/// How long it waits for the store.
+const CLOSE: Duration = Duration::from_secs(10);

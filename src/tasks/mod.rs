@@ -4,6 +4,7 @@
 //! The rows are the queue: an authorization whose challenge was answered and an order that is `processing` are the
 //! durable lists of work. The channel from `web` only saves looking at them.
 
+mod chore;
 mod own;
 mod recovery;
 mod validation;
@@ -22,6 +23,7 @@ use store::prune::Prune;
 pub use self::own::{issue as issue_own_certificate, renew as renew_own_certificate};
 pub use self::recovery::settle as settle_what_a_stop_left;
 
+use self::chore::Chore;
 use self::validation::Job;
 use crate::app::{App, Kept, ValidationRequest};
 
@@ -32,6 +34,9 @@ pub async fn run(
     mut stop: watch::Receiver<bool>,
 ) {
     let mut validations = Validations::new(Arc::clone(&app));
+    let mut recovery = Chore::new("recovery");
+    let mut renewal = Chore::new("renewal of the server's own certificate");
+    let mut tidying = Chore::new("tidying");
     let mut often = every(LOOK_AGAIN);
     let mut seldom = every(TIDY);
     loop {
@@ -41,13 +46,16 @@ pub async fn run(
             Some(ended) = validations.jobs.join_next_with_id() => validations.end(ended),
             _ = often.tick() => {
                 validations.resume().await;
-                recovery::resume(&app).await;
-                own::renew(&app).await;
+                recovery.begin(recovery::resume(Arc::clone(&app))).await;
+                let app = Arc::clone(&app);
+                renewal.begin(async move { own::renew(&app).await }).await;
             }
-            _ = seldom.tick() => tidy(&app).await,
+            _ = seldom.tick() => tidying.begin(tidy(Arc::clone(&app), stop.clone())).await,
         }
     }
-    validations.stop().await;
+    // Whoever waits in it keeps its answer by itself.
+    drop(requests);
+    tokio::join!(validations.stop(), recovery.stop(GRACE), renewal.stop(GRACE), tidying.stop(GRACE));
 }
 
 /// The validations under way. One task owns them, so nothing here needs a lock, and no challenge is validated twice at
@@ -100,11 +108,11 @@ impl Validations {
             Ok(waiting) => waiting,
             Err(error) => return tracing::error!(%error, "the store does not say which validations wait"),
         };
-        for (authorization, account) in waiting {
+        for (authorization, thumbprint) in waiting {
             let Some(challenge) = authorization.attempted else { continue };
             if !self.running.contains(&authorization.id) {
                 tracing::info!(authorization = %authorization.id, name = %authorization.identifier, "validation resumed");
-                self.spawn(Job { authorization, thumbprint: account.thumbprint, challenge, kept: None });
+                self.spawn(Job { authorization, thumbprint, challenge, kept: None });
             }
         }
     }
@@ -144,9 +152,9 @@ impl Validations {
 }
 
 /// Removes what nobody can ask for any more. Certificates and the audit trail stay.
-async fn tidy(app: &App) {
+async fn tidy(app: Arc<App>, stop: watch::Receiver<bool>) {
     let now = app.clock.now();
-    loop {
+    while !*stop.borrow() {
         match app.store.write(Prune { before: now.minus(KEEP), limit: PRUNE_BATCH }).await {
             // In small bites, so that requests wait for one at most.
             Ok(removed) if removed >= u64::from(PRUNE_BATCH) => {}

@@ -1,5 +1,6 @@
 //! What a stop left behind: intents without a certificate, orders that are `processing`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use acme::csr::CertificateRequest;
@@ -11,6 +12,7 @@ use store::order::{FailOrder, Order};
 
 use crate::app::{App, Live};
 use crate::audit;
+use crate::issuance::Validity;
 use crate::{issuance, policy};
 
 /// At start, before anybody is served: every intent is a stopped one. The server's own are given up; orders' are given
@@ -29,8 +31,8 @@ pub async fn settle(app: &App) -> anyhow::Result<()> {
 }
 
 /// On a timer: orders whose issuance failed half-way, because a key or the store could not be used at that moment.
-pub(super) async fn resume(app: &App) {
-    if let Err(error) = take_up_orders(app, Some(app.clock.now().minus(STALE))).await {
+pub(super) async fn resume(app: Arc<App>) {
+    if let Err(error) = take_up_orders(&app, Some(app.clock.now().minus(STALE))).await {
         tracing::error!(error = format!("{error:#}"), "the store does not say which orders wait");
     }
 }
@@ -75,13 +77,12 @@ async fn take_up(app: &App, order: &Order, intents: &[Serial]) {
 
 /// What was judged when the order was made, judged again: keys, rules and time have moved on.
 fn may_still_be_issued(order: &Order, live: &Live, now: Timestamp) -> Result<(), Problem> {
-    if let Some(end) = order.not_after.filter(|end| *end <= now) {
-        return Err(Problem::malformed(format!("the order's notAfter {end} is over")));
-    }
     CertificateRequest::parse(order.csr.as_deref().unwrap_or_default())?;
     let names = order.canonical()?;
     // Without an issuer whose time it is, it is tried again later: that can be mended.
     let Ok(issuer) = live.ca.active(now) else { return Ok(()) };
+    let validity = Validity { not_before: order.not_before, not_after: order.not_after };
+    validity.still_fits((issuer.not_before(), issuer.not_after()), now)?;
     policy::judge_all(&names, |name| live.config.policy.judge(name).and_then(|()| issuer.permits(name)))
 }
 

@@ -20,6 +20,8 @@ use crate::audit;
 /// A challenge to be validated.
 pub(super) struct Job {
     pub(super) authorization: Authorization,
+    /// The RFC 7638 thumbprint of the key that its account had when the challenge was answered: RFC 8555 8.3 has the
+    /// key authorization made and stored then, so a change of the key (7.3.5) in between spoils nothing.
     pub(super) thumbprint: String,
     pub(super) challenge: Type,
     /// Whoever waits for the answer to be kept.
@@ -121,7 +123,8 @@ impl Job {
     async fn begun(&mut self, app: &App, at: Timestamp) -> Result<(), store::Error> {
         if self.authorization.attempted.is_none() {
             let authorization = self.authorization.id.clone();
-            app.store.write(AcceptChallenge { authorization, challenge: self.challenge, now: at }).await?;
+            let (challenge, thumbprint) = (self.challenge, self.thumbprint.clone());
+            app.store.write(AcceptChallenge { authorization, challenge, thumbprint, now: at }).await?;
             self.attempted(at);
         }
         self.answer();
@@ -140,6 +143,7 @@ impl Job {
             .write(RecordAttempt {
                 authorization,
                 challenge: self.challenge,
+                thumbprint: self.thumbprint.clone(),
                 attempted_at,
                 failure: failure.clone(),
             })

@@ -7,10 +7,10 @@ use axum::extract::{Path, State};
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use serde::Deserialize;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 
 use acme::challenge::Type;
-use acme::failure::Failure;
 use acme::id::AuthorizationId;
 use acme::message::{self, UpdateAuthorization};
 use acme::order::{
@@ -19,7 +19,7 @@ use acme::order::{
 use acme::problem::{Kind, Problem};
 use acme::time::Timestamp;
 use store::audit::AuditEvent;
-use store::authorization::{Authorization, DeactivateAuthorization};
+use store::authorization::{AcceptChallenge, Authorization, DeactivateAuthorization};
 
 use super::error::Error;
 use super::order::POLL_AGAIN;
@@ -102,17 +102,37 @@ async fn start(
     let (kept, answered) = oneshot::channel();
     app.authorizations.forget(&authorization.id);
     let thumbprint = signed.known.account.thumbprint.clone();
+    let accept = AcceptChallenge {
+        authorization: authorization.id.clone(),
+        challenge,
+        thumbprint: thumbprint.clone(),
+        now: app.clock.now(),
+    };
     let request = ValidationRequest { authorization, thumbprint, challenge, kept };
     let later = |what: &str| {
         let detail = format!("too many validations {what} already; come back a little later");
         Error::later(Problem::new(Kind::RateLimited, detail), 10)
     };
-    app.validations.try_send(request).map_err(|_| later("wait"))?;
+    match app.validations.try_send(request) {
+        Ok(()) => {}
+        Err(TrySendError::Full(_)) => return Err(later("wait")),
+        Err(TrySendError::Closed(_)) => return leave_to_the_next_start(app, accept).await,
+    }
     match answered.await {
         Ok(Kept::As(authorization)) => Ok(Some(*authorization)),
         Ok(Kept::Before) => Ok(None),
         Ok(Kept::TooMany) => Err(later("of this account are under way")),
-        Err(_) => Err(anyhow::anyhow!("the answer to a challenge could not be kept").into()),
+        Err(_) => leave_to_the_next_start(app, accept).await,
+    }
+}
+
+/// Keeps that a challenge was answered, where nobody is there any more to look at it: the server stops, or the verdict
+/// could not be kept. The row is the queue, and whoever starts next takes it up.
+async fn leave_to_the_next_start(app: &App, accept: AcceptChallenge) -> Result<Option<Authorization>, Error> {
+    match app.store.write(accept).await {
+        // A conflict: more than this was kept already.
+        Ok(()) | Err(store::Error::Conflict { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -187,12 +207,32 @@ fn shown_challenge(
         validated: authorization.validated_at.filter(|_| status == ChallengeStatus::Valid),
         // Shown during retries as well, RFC 8555 8.2.
         error: match status {
-            ChallengeStatus::Processing | ChallengeStatus::Invalid => {
-                authorization.error.as_ref().map(Failure::to_problem)
-            }
+            ChallengeStatus::Processing | ChallengeStatus::Invalid => why_lost(authorization, now),
             _ => None,
         },
     })
+}
+
+/// Why an authorization does not hold, or does not hold yet: what its last attempt met, else what became of it. certbot
+/// shows its user the errors of challenges alone.
+pub(super) fn why_lost(authorization: &Authorization, now: Timestamp) -> Option<Problem> {
+    if let Some(failure) = &authorization.error {
+        return Some(failure.to_problem());
+    }
+    let (name, end) = (&authorization.identifier, authorization.expires_at);
+    let detail = match authorization_status(authorization.status, end, now) {
+        AuthorizationStatus::Pending | AuthorizationStatus::Valid => return None,
+        AuthorizationStatus::Expired if authorization.validated_at.is_none() => {
+            format!(
+                "nothing showed control of {name} until {end}, when the authorization ran out; make a new order"
+            )
+        }
+        AuthorizationStatus::Expired => {
+            format!("the authorization for {name} ran out at {end}; make a new order")
+        }
+        status => format!("the authorization for {name} is {status}; make a new order"),
+    };
+    Some(Problem::unauthorized(detail))
 }
 
 /// What a client sends to a challenge: an object, whose members do not matter (RFC 8555 7.5.1; a `keyAuthorization`

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, Request, header};
 use axum::response::Response;
@@ -98,9 +99,13 @@ pub(super) async fn root_der(State(app): State<Arc<App>>) -> Response {
 }
 
 /// An issuer's certificate, DER, under the name that leaves give in their AIA extension.
-pub(super) async fn issuer(State(app): State<Arc<App>>, Path(file): Path<String>) -> Result<Response, Error> {
+pub(super) async fn issuer(
+    State(app): State<Arc<App>>,
+    file: Result<Path<String>, PathRejection>,
+) -> Result<Response, Error> {
     let live = app.live();
-    let id = file.strip_suffix(".der").unwrap_or_default();
+    // A path that is no UTF-8 names no issuer either.
+    let id = file.as_ref().ok().and_then(|Path(file)| file.strip_suffix(".der")).unwrap_or_default();
     let found = live.ca.issuers().iter().find(|issuer| issuer.id() == id);
     let issuer = found.ok_or_else(|| Problem::not_found("that issuer"))?;
     Ok(body(issuer.certificate_der().to_vec(), "application/pkix-cert"))

@@ -13,16 +13,17 @@ use acme::id::{AuthorizationId, OrderId};
 use acme::identifier::{Identifier, Wire, name_set};
 use acme::message::{self, Finalize, NewOrder};
 use acme::order::{AuthorizationStatus, OrderStatus, authorization_status, order_status};
-use acme::problem::{Kind, Problem, Subproblem, plain};
+use acme::problem::{Kind, Problem, Subproblem};
 use acme::time::Timestamp;
 use store::authorization::Authorization;
-use store::order::{CreateOrder, Order};
+use store::order::{CreateOrder, Order, ToFinalize};
 
+use super::authorization::why_lost;
 use super::error::Error;
 use super::{jose, json};
 use crate::app::{App, Live};
 use crate::ca::pem;
-use crate::issuance::{self, Plan, Validity};
+use crate::issuance::{self, Plan, Span, Validity};
 use crate::policy::{self, Bounds};
 use crate::recent::Download;
 
@@ -41,8 +42,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
     };
     let (profile_name, profile) = live.config.policy.profile(profile)?;
     may_be_certified(&live, bounds, &identifiers, now)?;
-    let issuer = live.ca.active(now).map_err(anyhow::Error::new)?;
-    let span = (issuer.not_before(), issuer.not_after());
+    let span = span(&live, now)?;
     let asked = Validity::asked(wanted.not_before, wanted.not_after, profile.lifetime, span, now)?;
 
     let account = signed.known.account.id.clone();
@@ -96,9 +96,13 @@ pub(super) async fn finalize(
 ) -> Result<Response, Error> {
     let signed = jose::by_account(&app, request).await?;
     let wanted: Finalize = signed.payload()?;
-    let (mut order, authorizations) = own(&app, &signed, &id).await?;
-    let now = app.clock.now();
     let csr = request_of(&wanted)?;
+    let missing = || Problem::not_found("that order");
+    let id = OrderId::parse(&id).ok_or_else(missing)?;
+    let found = app.store.order_to_finalize(&id, csr.thumbprint()).await?.ok_or_else(missing)?;
+    let ToFinalize { mut order, authorizations, key_of } = found;
+    must_own(&signed, &order)?;
+    let now = app.clock.now();
     match status(&order, &authorizations, now) {
         OrderStatus::Ready => {}
         // The answer got lost, and the client asks again: it gets what it was owed. A certificate for another key
@@ -111,26 +115,27 @@ pub(super) async fn finalize(
     let live = app.live();
     let identifiers = order.canonical()?;
     csr.check(&identifiers)?;
-    csr.check_not_account_key(&signed.known.key)?;
-    if let Some(end) = order.not_after.filter(|end| *end <= now) {
-        return Err(
-            Problem::malformed(format!("the order's notAfter {end} is over; make a new order")).into()
-        );
+    // RFC 8555 11.1; whose it is, is nobody's business.
+    if key_of.is_some() {
+        let detail = "the key of the CSR is an account key; make another (RFC 8555 11.1)";
+        return Err(Problem::bad_csr(detail).into());
     }
-    // The rules may have changed since the order was made.
+    // Rules and issuer may have changed since the order was made.
     may_be_certified(&live, signed.known.bounds.as_ref(), &identifiers, now)?;
+    let validity = Validity { not_before: order.not_before, not_after: order.not_after };
+    validity.still_fits(span(&live, now)?, now)?;
     let (_, profile) = live.config.policy.profile(order.profile.as_deref())?;
     let plan = Plan {
         order: order.id.clone(),
         account: order.account.clone(),
         names: identifiers,
-        validity: Validity { not_before: order.not_before, not_after: order.not_after },
+        validity,
         lifetime: profile.lifetime,
         csr: csr.clone(),
     };
     let Some(issued) = issue(Arc::clone(&app), live, plan, now).await? else {
         // The same finalize came twice at the same moment: this one shows what the other one does.
-        let (order, authorizations) = own(&app, &signed, &id).await?;
+        let (order, authorizations) = own(&app, &signed, id.as_str()).await?;
         if is_for_key(&app, &order, &csr).await? {
             return Ok(respond(&app, &order, &authorizations, now));
         }
@@ -212,6 +217,12 @@ fn may_be_certified(
     Ok(())
 }
 
+/// From when to when the issuer of now can sign.
+fn span(live: &Live, now: Timestamp) -> Result<Span, Error> {
+    let issuer = live.ca.active(now).map_err(anyhow::Error::new)?;
+    Ok((issuer.not_before(), issuer.not_after()))
+}
+
 fn authorization(identifier: &Identifier, order: &Order, live: &Live, now: Timestamp) -> Authorization {
     let base = identifier.to_authorize();
     let offered = live.config.validation.challenges.iter().copied();
@@ -242,10 +253,15 @@ async fn own(
     let missing = || Problem::not_found("that order");
     let id = OrderId::parse(id).ok_or_else(missing)?;
     let (order, authorizations) = app.store.order_with_authorizations(&id).await?.ok_or_else(missing)?;
-    if order.account != signed.known.account.id {
-        return Err(Problem::unauthorized("that order belongs to another account").into());
-    }
+    must_own(signed, &order)?;
     Ok((order, authorizations))
+}
+
+fn must_own(signed: &jose::Authenticated, order: &Order) -> Result<(), Problem> {
+    if order.account == signed.known.account.id {
+        return Ok(());
+    }
+    Err(Problem::unauthorized("that order belongs to another account"))
 }
 
 fn request_of(wanted: &Finalize) -> Result<CertificateRequest, Problem> {
@@ -317,25 +333,17 @@ fn why_invalid(order: &Order, authorizations: &[Authorization], now: Timestamp) 
     if let Some(problem) = &order.error {
         return problem.clone();
     }
-    let failed: Vec<Subproblem> = authorizations
+    let lost: Vec<Subproblem> = authorizations
         .iter()
         .filter_map(|a| {
-            let problem = a.error.as_ref()?.to_problem();
+            let problem = why_lost(a, now)?;
             Some(Subproblem { kind: problem.kind, detail: problem.detail, identifier: a.identifier.clone() })
         })
         .collect();
-    if !failed.is_empty() {
-        return Problem::of_identifiers(failed);
+    if !lost.is_empty() {
+        return Problem::of_identifiers(lost);
     }
-    let lost = authorizations
-        .iter()
-        .find(|a| !matches!(a.status, AuthorizationStatus::Valid | AuthorizationStatus::Pending));
-    let detail = match lost {
-        Some(a) => format!("the authorization for {} is {}", a.identifier, a.status),
-        None if order.expires_at <= now => format!("the order expired at {}", order.expires_at),
-        None => plain("an authorization expired", 80),
-    };
-    Problem::unauthorized(detail)
+    Problem::unauthorized(format!("the order ran out at {}; make a new order", order.expires_at))
 }
 
 /// How many names an order may have.

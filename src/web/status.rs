@@ -21,7 +21,7 @@ pub(super) async fn live() -> Response {
 /// Whether a client that came now would get a certificate, as far as can be told: 200 or 503, with the reasons.
 pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
     let now = app.clock.now();
-    let outage = app.metrics.outage();
+    let outage = app.metrics.outage(now);
     let body = Health {
         store: Check::of(app.store.ping().await.map_err(|error| error.to_string())),
         signer: Check::of(app.live().ca.active(now).map(|_| ()).map_err(|error| error.to_string())),
@@ -49,7 +49,7 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
 
 /// Prometheus' text format.
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let text = app.metrics.text(app.started, app.store.stats().commits);
+    let text = app.metrics.text(app.started, app.store.stats().commits, app.clock.now());
     let mut response = text.into_response();
     let media = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, media);

@@ -96,6 +96,8 @@ pub struct AcceptChallenge {
     pub authorization: AuthorizationId,
     /// Which of its challenges.
     pub challenge: Type,
+    /// The RFC 7638 thumbprint of the key that its account had then (RFC 8555 8.3).
+    pub thumbprint: String,
     /// When.
     pub now: Timestamp,
 }
@@ -106,11 +108,12 @@ impl Change for AcceptChallenge {
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
         let changed = execute!(
             tx,
-            "UPDATE authz SET attempted = $2, attempted_at = $3
+            "UPDATE authz SET attempted = $2, attempted_at = $3, attempted_by = $4
              WHERE id = $1 AND status = 'pending' AND attempted IS NULL",
             self.authorization.as_str(),
             self.challenge.as_str(),
             self.now.unix(),
+            self.thumbprint.as_str(),
         )?;
         one(changed, || Error::conflict("authorization", &self.authorization, "pending without an attempt"))
     }
@@ -124,6 +127,8 @@ pub struct RecordAttempt {
     pub authorization: AuthorizationId,
     /// Which of its challenges.
     pub challenge: Type,
+    /// The RFC 7638 thumbprint of the key that its account had when the client chose it.
+    pub thumbprint: String,
     /// When the client chose it.
     pub attempted_at: Timestamp,
     /// Why the attempt failed.
@@ -136,12 +141,14 @@ impl Change for RecordAttempt {
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
         let changed = execute!(
             tx,
-            "UPDATE authz SET attempted = $2, attempted_at = COALESCE(attempted_at, $3), error = $4
+            "UPDATE authz SET attempted = $2, attempted_at = COALESCE(attempted_at, $3), error = $4,
+                    attempted_by = COALESCE(attempted_by, $5)
              WHERE id = $1 AND status = 'pending' AND (attempted IS NULL OR attempted = $2)",
             self.authorization.as_str(),
             self.challenge.as_str(),
             self.attempted_at.unix(),
             json(&self.failure)?,
+            self.thumbprint.as_str(),
         )?;
         one(changed, || Error::conflict("authorization", &self.authorization, "pending with this challenge"))
     }
@@ -267,27 +274,6 @@ impl Store {
         )
     }
 
-    /// The authorization with this id and the account that it belongs to, in one read: a validation needs the
-    /// thumbprint of the account's key.
-    ///
-    /// # Errors
-    /// What the database could not do.
-    pub async fn authorization_with_account(
-        &self,
-        id: &AuthorizationId,
-    ) -> Result<Option<(Authorization, Account)>, Error> {
-        row!(
-            self,
-            (Authorization, Account),
-            concat!(
-                "SELECT ",
-                authz_columns!(),
-                ", account.* FROM authz a JOIN account ON account.id = a.account_id WHERE a.id = $1"
-            ),
-            id.as_str()
-        )
-    }
-
     /// The authorizations of an account that hold at `now` for any of these names (with whether the wildcard is meant),
     /// for each name the one that holds longest: a later order may use them.
     ///
@@ -314,16 +300,13 @@ impl Store {
         query(self, VALID.replace("ROWS", &rows.join(", ")), values).await
     }
 
-    /// Authorizations whose challenge was chosen and is not decided, oldest first, with their accounts: what a
-    /// restarted validator takes up.
+    /// Authorizations whose challenge was chosen and is not decided, oldest first: what a restarted validator takes up.
+    /// Each with the RFC 7638 thumbprint of the key that its account had when it was chosen.
     ///
     /// # Errors
     /// What the database could not do.
-    pub async fn processing_authorizations(
-        &self,
-        limit: u32,
-    ) -> Result<Vec<(Authorization, Account)>, Error> {
-        rows!(self, (Authorization, Account), PROCESSING, i64::from(limit))
+    pub async fn processing_authorizations(&self, limit: u32) -> Result<Vec<(Authorization, String)>, Error> {
+        rows!(self, (Authorization, String), PROCESSING, i64::from(limit))
     }
 }
 
@@ -342,7 +325,7 @@ pub(crate) const VALID: &str = concat!(
 pub(crate) const PROCESSING: &str = concat!(
     "SELECT ",
     authz_columns!(),
-    ", account.* FROM authz a JOIN account ON account.id = a.account_id
+    ", COALESCE(a.attempted_by, k.thumbprint) AS thumbprint FROM authz a JOIN account k ON k.id = a.account_id
      WHERE a.status = 'pending' AND a.attempted IS NOT NULL ORDER BY a.id LIMIT $1"
 );
 
@@ -425,8 +408,8 @@ impl Record for Authorization {
     }
 }
 
-impl Record for (Authorization, Account) {
+impl Record for (Authorization, String) {
     fn read(row: &impl Columns) -> Result<Self, Error> {
-        Ok((Authorization::read(row)?, Account::read(row)?))
+        Ok((Authorization::read(row)?, row.string("thumbprint")?))
     }
 }

@@ -124,6 +124,11 @@ fn find_file(path: &Path, location: &str, mode: Mode) -> Result<(), OpenError> {
     let denied =
         |error: io::Error| OpenError::Denied { location: location.into(), reason: error.to_string() };
     match fs::metadata(path) {
+        // SQLite takes it for a new database, and throws away the log that lies beside it. But a file that was cut off is
+        // a CA that forgot every account and certificate, which must not begin anew without a word.
+        Ok(found) if found.is_file() && found.len() == 0 => {
+            return Err(OpenError::Empty { location: location.into() });
+        }
         Ok(found) if found.is_file() => return Ok(()),
         Ok(_) => {
             let reason = "it is not a file".into();
@@ -163,7 +168,7 @@ fn sqlite_options(path: &Path, options: &Options) -> SqliteConnectOptions {
     }
 }
 
-/// The version of the schema; 0 for an empty file.
+/// The version of the schema; 0 for a file that was just made.
 async fn sqlite_version(connection: &mut SqliteConnection, location: &str) -> Result<i64, OpenError> {
     let tables: Vec<String> = sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table'")
         .fetch_all(&mut *connection)

@@ -69,6 +69,14 @@ pub enum OpenError {
         /// What was said.
         reason: String,
     },
+    /// The file holds nothing at all, which no store ever does.
+    #[error(
+        "{location} is empty: what was in it is lost, or it never was a store; restore it from a backup, or remove the file to begin with a new store"
+    )]
+    Empty {
+        /// Which store.
+        location: String,
+    },
     /// It is a database, but not one of ours.
     #[error("{location} belongs to another program: {reason}; name another one in [store] url")]
     Foreign {
@@ -134,6 +142,7 @@ impl OpenError {
             Self::Denied { .. } => "denied",
             Self::Locked { .. } => "locked",
             Self::Corrupt { .. } => "corrupt",
+            Self::Empty { .. } => "empty",
             Self::Foreign { .. } => "foreign",
             Self::Newer { .. } => "newer",
             Self::Older { .. } => "older",

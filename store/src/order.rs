@@ -66,6 +66,17 @@ impl Order {
     }
 }
 
+/// An order as finalize needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToFinalize {
+    /// The order.
+    pub order: Order,
+    /// All its authorizations, in the order in which they are shown.
+    pub authorizations: Vec<Authorization>,
+    /// The account whose key is to be on the certificate, if there is one, in whatever state.
+    pub key_of: Option<AccountId>,
+}
+
 /// Makes an order with its authorizations. A crash after it leaves an order whose client never learned of it; it runs
 /// out and is pruned. A conflict: the account is not valid (any more).
 #[derive(Clone, Debug)]
@@ -162,6 +173,23 @@ impl Store {
         Ok(gather(rows?).pop())
     }
 
+    /// The same for finalize, and in the same read the account whose key has this RFC 7638 thumbprint, whoever it is: a
+    /// certificate must not be for the key of an account (RFC 8555 11.1).
+    ///
+    /// # Errors
+    /// What the database could not do.
+    pub async fn order_to_finalize(
+        &self,
+        id: &OrderId,
+        thumbprint: &str,
+    ) -> Result<Option<ToFinalize>, Error> {
+        let rows: Result<Vec<WithKey>, Error> = rows!(self, WithKey, TO_FINALIZE, id.as_str(), thumbprint);
+        let rows = rows?;
+        let key_of = rows.first().and_then(|row| row.key_of.clone());
+        let order = gather(rows.into_iter().map(|row| row.joined).collect()).pop();
+        Ok(order.map(|(order, authorizations)| ToFinalize { order, authorizations, key_of }))
+    }
+
     /// Orders of an account, oldest first, after the order `after` in a list that was begun (RFC 8555 7.1.2.1).
     ///
     /// # Errors
@@ -182,6 +210,19 @@ impl Store {
     /// What the database could not do.
     pub async fn orders(&self, since: Timestamp, limit: u32) -> Result<Vec<Order>, Error> {
         rows!(self, Order, SINCE, first_id(since), i64::from(limit))
+    }
+
+    /// The same, each with all its authorizations.
+    ///
+    /// # Errors
+    /// What the database could not do.
+    pub async fn orders_with_authorizations(
+        &self,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(Order, Vec<Authorization>)>, Error> {
+        let rows: Result<Vec<Joined>, Error> = rows!(self, Joined, WHOLE, first_id(since), i64::from(limit));
+        Ok(gather(rows?))
     }
 
     /// Orders that were made since and are `invalid`, newest first, each with its authorizations that failed.
@@ -206,16 +247,24 @@ impl Store {
     }
 }
 
-pub(crate) const ONE: &str = concat!(
-    "SELECT ",
-    columns!(),
-    ", ",
-    authz_columns!(),
-    " FROM orders o
-     LEFT JOIN order_authz l ON l.order_id = o.id
-     LEFT JOIN authz a ON a.id = l.authz_id
-     WHERE o.id = $1 ORDER BY l.position"
-);
+macro_rules! one_order {
+    ($more:literal) => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            ", ",
+            authz_columns!(),
+            $more,
+            " FROM orders o LEFT JOIN order_authz l ON l.order_id = o.id \
+             LEFT JOIN authz a ON a.id = l.authz_id WHERE o.id = $1 ORDER BY l.position"
+        )
+    };
+}
+
+pub(crate) const ONE: &str = one_order!("");
+
+pub(crate) const TO_FINALIZE: &str =
+    one_order!(", (SELECT k.id FROM account k WHERE k.thumbprint = $2) AS key_of");
 
 pub(crate) const OF_ACCOUNT: &str = concat!(
     "SELECT ",
@@ -226,16 +275,27 @@ pub(crate) const OF_ACCOUNT: &str = concat!(
 pub(crate) const SINCE: &str =
     concat!("SELECT ", columns!(), " FROM orders o WHERE o.id >= $1 ORDER BY o.id DESC LIMIT $2");
 
-pub(crate) const FAILED: &str = concat!(
-    "SELECT ",
-    columns!(),
-    ", ",
-    authz_columns!(),
-    " FROM (SELECT * FROM orders WHERE status = 'invalid' AND id >= $1 ORDER BY id DESC LIMIT $2) o
-     LEFT JOIN order_authz l ON l.order_id = o.id
-     LEFT JOIN authz a ON a.id = l.authz_id AND a.status = 'invalid'
-     ORDER BY o.id DESC, l.position"
-);
+/// The newest orders of some kind, each with its authorizations of some kind.
+macro_rules! newest {
+    ($orders:literal, $authorizations:literal) => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            ", ",
+            authz_columns!(),
+            " FROM (SELECT * FROM orders WHERE ",
+            $orders,
+            " AND id >= $1 ORDER BY id DESC LIMIT $2) o LEFT JOIN order_authz l ON l.order_id = o.id \
+             LEFT JOIN authz a ON a.id = l.authz_id AND ",
+            $authorizations,
+            " ORDER BY o.id DESC, l.position"
+        )
+    };
+}
+
+pub(crate) const WHOLE: &str = newest!("TRUE", "TRUE");
+
+pub(crate) const FAILED: &str = newest!("status = 'invalid'", "a.status = 'invalid'");
 
 pub(crate) const PROCESSING: &str =
     concat!("SELECT ", columns!(), " FROM orders o WHERE o.status = 'processing' ORDER BY o.id LIMIT $1");
@@ -251,6 +311,12 @@ fn link(script: &mut Script, order: &OrderId, links: &[AuthorizationId]) {
 
 /// A row of a join: an order with one of its authorizations, or with none.
 struct Joined(Order, Option<Authorization>);
+
+/// The same with the account of a key.
+struct WithKey {
+    joined: Joined,
+    key_of: Option<AccountId>,
+}
 
 /// Puts the rows of a join together that belong to one order; they lie together.
 fn gather(rows: Vec<Joined>) -> Vec<(Order, Vec<Authorization>)> {
@@ -288,5 +354,11 @@ impl Record for Joined {
     fn read(row: &impl Columns) -> Result<Self, Error> {
         let has_one = row.text_or_null("a_id")?.is_some();
         Ok(Self(Order::read(row)?, has_one.then(|| Authorization::read(row)).transpose()?))
+    }
+}
+
+impl Record for WithKey {
+    fn read(row: &impl Columns) -> Result<Self, Error> {
+        Ok(Self { joined: Joined::read(row)?, key_of: row.word_or_null("key_of", AccountId::parse)? })
     }
 }

@@ -62,11 +62,26 @@ async fn a_pin_asks_nobody_and_may_lead_anywhere() {
 #[tokio::test]
 async fn what_is_no_name_is_refused_before_anybody_is_asked() {
     let world = World::new().await;
-    for word in ["*.corp.lan", "a..b", "192.168.1.10", "under_score.lan"] {
+    for word in ["*.corp.lan", "a..b", "192.168.1.300", "under_score.lan"] {
         let text = world.says(&format!("resolve {word}")).await;
         assert!(text.starts_with("exit 1: "), "{word}: {text}");
     }
     assert!(world.says("resolve *.corp.lan").await.contains("look up corp.lan"));
+    assert_eq!(world.dns.queries(), 0);
+}
+
+#[tokio::test]
+async fn an_address_needs_no_look_up_and_is_judged_as_the_validator_would() {
+    let world = World::new().await;
+    let addresses =
+        [("192.168.1.10", true), ("fd00::20", true), ("127.0.0.1", false), ("::ffff:169.254.169.254", false)];
+    for (address, allowed) in addresses {
+        let file = address.replace(['.', ':'], "-");
+        must_equal(&format!("resolve-{file}.txt"), &world.says(&format!("resolve {address}")).await);
+        let text = world.says(&format!("resolve {address} --json")).await;
+        let json: Value = serde_json::from_str(text.split_once('\n').expect("one line").0).expect("JSON");
+        assert_eq!(json["items"][0]["addresses"][0]["allowed"], allowed, "{address}");
+    }
     assert_eq!(world.dns.queries(), 0);
 }
 

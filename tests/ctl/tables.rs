@@ -114,6 +114,36 @@ async fn the_most_urgent_come_first_and_each_condition_leaves_what_it_says() {
     assert_eq!(states("list-expiring --used 100%").await, ["expired"]);
 }
 
+#[tokio::test]
+async fn show_tells_the_failed_orders_of_a_name_in_json_as_in_words() {
+    let desk = Desk::new().await;
+    let text = desk.says("show behind.corp.lan --json").await;
+    let json: Value = serde_json::from_str(&text).expect("JSON");
+    let failed = json["failed_orders"].as_array().expect("a list");
+    assert_eq!(failed.len(), 1, "{text}");
+    assert_eq!(failed[0]["failures"][0]["reason"], "status");
+    let words = desk.says("show behind.corp.lan").await;
+    assert!(words.contains(failed[0]["order"].as_str().expect("an id")), "the same as in words: {words}");
+    let json: Value = serde_json::from_str(&desk.says("show due.corp.lan --json").await).expect("JSON");
+    assert_eq!(json["failed_orders"], Value::Array(Vec::new()), "always there, for whoever reads it");
+}
+
+#[tokio::test]
+async fn orders_say_why_they_failed_whether_or_not_others_are_asked_for() {
+    let desk = Desk::new().await;
+    let failed = items(&desk, "orders --failed").await;
+    let all = items(&desk, "orders --since 200d").await;
+    assert_eq!(failed.len(), 2);
+    for item in &failed {
+        let same = all.iter().find(|other| other["order"] == item["order"]).expect("it is among all");
+        assert_eq!(same, item);
+        assert!(!item["failures"].as_array().expect("a list").is_empty(), "{item}");
+    }
+    let words = desk.says("orders --since 200d").await;
+    let line = words.lines().find(|line| line.starts_with("forgotten.corp.lan")).expect("it is there");
+    assert!(line.contains("it expired at 2026-11-09"), "{line}");
+}
+
 async fn items(desk: &Desk, line: &str) -> Vec<Value> {
     let text = desk.says(&format!("{line} --json")).await;
     let json: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));

@@ -34,7 +34,13 @@ fn a_bad_value_is_refused_by_every_program_with_its_key_and_what_would_do() {
     for (change, fragments) in BAD {
         ca.configure(change);
         for mut command in [check(&ca), serve(&ca), ctl(&ca, &["list"])] {
-            ended(&mut command).must_be(1, fragments);
+            let said = ended(&mut command);
+            said.must_be(1, fragments);
+            assert_eq!(
+                said.err.matches("acme-ca.toml").count(),
+                1,
+                "every program says in which file: {said}"
+            );
         }
         fs::write(ca.config(), &good).expect("written");
     }
@@ -62,7 +68,9 @@ fn a_file_that_is_not_there_or_no_toml_or_no_text_is_named() {
     ended(&mut check(&ca)).must_be(1, &["acme-ca.toml", "UTF-8"]);
     fs::remove_file(ca.config()).expect("removed");
     for mut command in [check(&ca), serve(&ca), ctl(&ca, &["list"])] {
-        ended(&mut command).must_be(1, &["acme-ca.toml", "No such file", "--config"]);
+        let said = ended(&mut command);
+        said.must_be(1, &["acme-ca.toml", "No such file", "--config"]);
+        assert_eq!(said.err.matches("acme-ca.toml").count(), 1, "once is enough: {said}");
     }
 }
 

@@ -12,7 +12,8 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::ca::PATIENCE;
+use crate::support::ca::{PATIENCE, PIN_CORP_LAN};
+use crate::support::flow::http01;
 use crate::support::ports::free_port;
 use crate::support::{Ca, Client, Responder};
 
@@ -62,7 +63,7 @@ async fn ask(port: u16, method: &str, path: &str) -> Answer {
 async fn root_and_issuers_can_be_had_without_tls_and_nothing_else() {
     let (mut ca, plain) = (Ca::new(), free_port());
     ca.configure(&format!("[server]\nplain_listen = [\"127.0.0.1:{plain}\"]"));
-    ca.configure(crate::support::ca::PIN_CORP_LAN);
+    ca.configure(PIN_CORP_LAN);
     ca.start().await;
 
     let root = std::fs::read(ca.root()).expect("read");
@@ -99,6 +100,7 @@ async fn root_and_issuers_can_be_had_without_tls_and_nothing_else() {
         "/issuer/00.der",
         "/issuer/.der",
         "/issuer/..%2froot.key.der",
+        "/issuer/%ff.der",
         bare,
     ] {
         let answer = get(plain, missing).await;
@@ -153,6 +155,39 @@ async fn what_keeps_a_ca_from_issuing_is_told_by_readiness() {
     assert!(why.contains("no issuer is valid now") && why.contains(&beyond.to_string()), "{why}");
     assert_eq!(body["store"]["ok"], true, "the others are not accused: {body}");
     assert_eq!(get(ca.status_port, "/health/live").await.status, 200, "but the process lives");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_outage_of_validation_is_told_while_it_lasts_and_not_for_ever() {
+    let ca = Ca::new();
+    ca.configure(PIN_CORP_LAN).configure("[validation]\npatience = \"0s\"");
+    let began = Clock::System.now();
+    let clock = Clock::standing_at(began);
+    let config = Config::load(&ca.config()).expect("a configuration");
+    let server = Server::start(config, Listeners::none(), clock.clone()).await.expect("it starts");
+    let client = Client::registered(&ca).await;
+    // Nobody is there to answer: every connection is refused.
+    for name in ["a.corp.lan", "b.corp.lan", "c.corp.lan"] {
+        let order = client.new_order(&[name]).await;
+        let (_, shown) = client.authorizations(&order).await.remove(0);
+        client.answer(http01(&shown)["url"].as_str().expect("a URL")).await.expect(200);
+        assert_eq!(client.settled(&order.url).await["status"], "invalid");
+    }
+    let ready = async || get(ca.status_port, "/health/ready").await;
+    let failing = async || {
+        let text = get(ca.status_port, "/metrics").await.text();
+        let line = text.lines().find(|line| line.starts_with("ca_validation_failing_names "));
+        line.expect("it is counted").rsplit(' ').next().expect("a number").to_owned()
+    };
+    let said = ready().await;
+    assert_eq!((said.status, failing().await.as_str()), (503, "3"), "{}", said.text());
+    clock.set(began.plus(Duration::from_secs(29 * 60)));
+    assert_eq!(ready().await.status, 503, "it may well last");
+    // Nobody tries any more, so nothing is known of now.
+    clock.set(began.plus(Duration::from_secs(31 * 60)));
+    let said = ready().await;
+    assert_eq!((said.status, failing().await.as_str()), (200, "0"), "{}", said.text());
     server.stop().await;
 }
 

@@ -93,6 +93,17 @@ async fn a_damaged_file_is_refused_by_both_programs_and_left_as_it_is() {
     }
 }
 
+#[tokio::test]
+async fn a_file_that_was_emptied_is_refused_by_both_programs_and_a_missing_one_is_made() {
+    let mut ca = used().await;
+    fs::write(ca.path("ca.db"), "").expect("written");
+    let words = ["ca.db is empty", "restore it from a backup", "remove the file"];
+    ended(&mut serve(&ca)).must_be(1, &words);
+    ended(&mut ctl(&ca, &["list"])).must_be(69, &words);
+    fs::remove_file(ca.path("ca.db")).expect("removed");
+    ca.start().await;
+}
+
 #[test]
 fn a_database_of_another_program_is_left_alone() {
     let ca = Ca::new();

@@ -2,9 +2,9 @@
 //! client itself; PostgreSQL.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use tokio::net::TcpStream;
@@ -177,10 +177,45 @@ impl Postgres {
         format!("{server}/{}", self.name)
     }
 
+    /// What a query answers, as text.
+    pub fn ask(&self, sql: &str) -> String {
+        let output = program("psql", "postgresql").arg(self.url()).args(["-qAtc", sql]).output();
+        let output = output.expect("psql runs");
+        assert!(output.status.success(), "{sql}: {}", text(&output));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// A transaction in which this was done, and which stays open until it is dropped.
+    pub fn hold(&self, sql: &str) -> Held {
+        let mut child = program("psql", "postgresql")
+            .args(["-qAt", "-v", "ON_ERROR_STOP=1"])
+            .arg(self.url())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("psql runs");
+        let stdin = child.stdin.as_mut().expect("a pipe");
+        stdin.write_all(format!("BEGIN;\n{sql};\nSELECT 'held';\n").as_bytes()).expect("written");
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().expect("a pipe")).read_line(&mut line).expect("read");
+        assert_eq!(line, "held\n");
+        Held(child)
+    }
+
     fn sql(&self, sql: &str) {
         let mut psql = program("psql", "postgresql");
         let output = psql.arg(&self.cluster).args(["-qc", sql]).output().expect("psql runs");
         assert!(output.status.success(), "{sql}: {}", text(&output));
+    }
+}
+
+/// A transaction of another program.
+pub struct Held(Child);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -9,6 +9,7 @@ use x509_parser::public_key::RSAPublicKey;
 use x509_parser::signature_algorithm::SignatureAlgorithm;
 use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo};
 
+use crate::jwk::canonical;
 use crate::jwk::spki::{self, Curve};
 use crate::problem::Problem;
 
@@ -31,6 +32,24 @@ impl Kind {
             ED25519 => ed25519(key.raw, octets),
             other => Err(Problem::bad_csr(format!("a key of the kind {other} is not accepted; {ACCEPTED}"))),
         }
+    }
+
+    /// The RFC 7638 thumbprint of a key that was [read](Self::read) as of this kind.
+    pub(super) fn thumbprint(self, key: &SubjectPublicKeyInfo<'_>) -> Result<String, Problem> {
+        let octets = key.subject_public_key.data.as_ref();
+        let json = match self {
+            Self::Rsa => {
+                let (_, key) = RSAPublicKey::from_der(octets).map_err(|_| not_der())?;
+                canonical::rsa(key.modulus, key.exponent)
+            }
+            // 4, x, y: nothing else was read.
+            Self::Ec(curve) => {
+                let (x, y) = octets.split_at_checked(1 + curve.coordinate()).ok_or_else(not_der)?;
+                canonical::ec(curve, &x[1..], y)
+            }
+            Self::Ed25519 => canonical::ed25519(octets),
+        };
+        Ok(canonical::thumbprint(&json))
     }
 
     /// Holds the signature of a request against its own key.

@@ -5,8 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use josekit::jws::{ES256, ES384, ES512, EdDSA, JwsVerifier, RS256};
 use serde_json::{Map, Value};
 
-use super::Algorithm;
 use super::spki::{self, Curve};
+use super::{Algorithm, canonical};
 use crate::problem::{Kind, Problem, plain};
 
 /// What is left of a JWK once it was judged.
@@ -53,8 +53,7 @@ fn ec(members: &Map<String, Value>) -> Result<Judged, Problem> {
     let verifier = jose
         .verifier_from_der(&spki)
         .map_err(|_| refuse(format!("x and y are not a point of the curve {name}")))?;
-    let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
-    let json = format!(r#"{{"crv":"{name}","kty":"EC","x":"{x}","y":"{y}"}}"#);
+    let json = canonical::ec(curve, &x, &y);
     Ok(Judged { algorithm, json, spki, verifier: Box::new(verifier) })
 }
 
@@ -80,8 +79,7 @@ fn rsa(members: &Map<String, Value>) -> Result<Judged, Problem> {
     }
     let spki = spki::rsa(&n, &e);
     let verifier = RS256.verifier_from_der(&spki).map_err(|_| refuse("n and e are not an RSA public key"))?;
-    let (n, e) = (URL_SAFE_NO_PAD.encode(n), URL_SAFE_NO_PAD.encode(e));
-    let json = format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#);
+    let json = canonical::rsa(&n, &e);
     Ok(Judged { algorithm: Algorithm::Rs256, json, spki, verifier: Box::new(verifier) })
 }
 
@@ -99,7 +97,7 @@ fn okp(members: &Map<String, Value>) -> Result<Judged, Problem> {
     }
     let spki = spki::ed25519(&x);
     let verifier = EdDSA.verifier_from_der(&spki).map_err(|_| refuse("x is not an Ed25519 key"))?;
-    let json = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, URL_SAFE_NO_PAD.encode(x));
+    let json = canonical::ed25519(&x);
     Ok(Judged { algorithm: Algorithm::EdDsa, json, spki, verifier: Box::new(verifier) })
 }
 

@@ -49,10 +49,29 @@ async fn a_visitor_makes_nothing() {
     let url = format!("sqlite:{}", path.display());
     assert_eq!(Store::open_existing(&url).await.unwrap_err().kind(), "missing");
     assert!(!path.exists());
-    fs::write(&path, "").unwrap();
-    let error = Store::open_existing(&url).await.unwrap_err();
-    assert!(matches!(error, OpenError::Older { found: 0, .. }), "{error}");
-    assert_eq!(fs::metadata(&path).unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn a_file_without_an_octet_is_a_store_that_was_lost_and_not_a_new_one() {
+    let world = World::sqlite().await;
+    let account = world.account().await;
+    world.store.close().await;
+    let path = world.path.as_ref().unwrap();
+    let whole = fs::read(path).unwrap();
+    fs::write(path, "").unwrap();
+    for error in [refusal(path).await, Store::open_existing(&world.url).await.unwrap_err()] {
+        assert_eq!(error.kind(), "empty");
+        assert!(error.to_string().contains("restore it from a backup, or remove the file"), "{error}");
+    }
+    assert_eq!(fs::metadata(path).unwrap().len(), 0, "it is left as it was found");
+
+    // What the sentence says: either of them.
+    fs::write(path, whole).unwrap();
+    let again = world.reopened().await;
+    assert_eq!(again.account(&account.id).await.unwrap(), Some(account));
+    again.close().await;
+    fs::remove_file(path).unwrap();
+    world.reopened().await.close().await;
 }
 
 both! {

@@ -26,6 +26,22 @@ both! {
 }
 
 both! {
+    async fn an_order_to_finalize_comes_with_whose_key_it_is_for(world: World) {
+        let (account, other) = (world.account().await, world.account().await);
+        let made = world.order(&account, &["a.lan", "b.lan"]).await;
+        for (thumbprint, key_of) in
+            [("nobody's", None), (&account.thumbprint, Some(&account.id)), (&other.thumbprint, Some(&other.id))]
+        {
+            let read = world.store.order_to_finalize(&made.order.id, thumbprint).await.unwrap().unwrap();
+            assert_eq!((read.order, read.authorizations), (made.order.clone(), made.authorizations.clone()));
+            assert_eq!(read.key_of.as_ref(), key_of);
+        }
+        let missing = order(&account, &["a.lan"]).order.id;
+        assert_eq!(world.store.order_to_finalize(&missing, &account.thumbprint).await.unwrap(), None);
+    }
+}
+
+both! {
     async fn an_order_of_a_hundred_names_is_one_change(world: World) {
         let account = world.account().await;
         let names: Vec<String> = (0..100).map(|n| format!("n{n}.lan")).collect();
@@ -87,6 +103,12 @@ both! {
         assert_eq!(world.store.failed_orders(now(), 1).await.unwrap().len(), 1);
         assert!(world.store.failed_orders(day(1), 10).await.unwrap().is_empty());
         assert_eq!(world.store.orders(now(), 10).await.unwrap().len(), 3);
+        let whole = world.store.orders_with_authorizations(now(), 10).await.unwrap();
+        assert_eq!(whole.len(), 3);
+        for (order, authorizations) in whole {
+            let one = world.store.order_with_authorizations(&order.id).await.unwrap().unwrap();
+            assert_eq!((order, authorizations), one, "with all that it needs, and in the same sequence");
+        }
         assert!(world.store.orders(day(1), 10).await.unwrap().is_empty());
         assert_eq!(world.store.orders(Timestamp::EPOCH, 2).await.unwrap().len(), 2);
     }

@@ -51,7 +51,8 @@ async fn together<C: Change>(
 }
 
 fn accept(order: &CreateOrder) -> AcceptChallenge {
-    AcceptChallenge { authorization: order.links[0].clone(), challenge: Type::Http01, now: now() }
+    let (authorization, thumbprint) = (order.links[0].clone(), "of the key of then".into());
+    AcceptChallenge { authorization, challenge: Type::Http01, thumbprint, now: now() }
 }
 
 both! {
