@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use acme::identifier::{DnsName, Identifier, is_within};
+use acme::identifier::{DnsName, Identifier, Wire, is_within};
 use acme::problem::{Kind, Problem, Subproblem, plain};
 use ipnet::IpNet;
 
@@ -127,26 +127,26 @@ impl Settings {
     }
 }
 
-/// Judges all identifiers of an order by every `judge`; each refusal becomes a subproblem.
+/// Judges all identifiers of an order; each refusal becomes a subproblem.
 ///
 /// # Errors
-/// `rejectedIdentifier` with one subproblem for each identifier that is refused.
+/// One problem with one subproblem for each identifier that is none, or is refused.
 pub fn judge_all(
-    identifiers: &[Identifier],
+    identifiers: &[Wire],
     judge: impl Fn(&Identifier) -> Result<(), String>,
-) -> Result<(), Problem> {
-    let refused: Vec<Subproblem> = identifiers
-        .iter()
-        .filter_map(|identifier| {
-            let detail = judge(identifier).err()?;
-            Some(Subproblem {
-                kind: Kind::RejectedIdentifier,
-                detail: plain(&detail, 300),
-                identifier: identifier.clone(),
-            })
-        })
-        .collect();
-    if refused.is_empty() { Ok(()) } else { Err(Problem::of_identifiers(refused)) }
+) -> Result<Vec<Identifier>, Problem> {
+    let (mut good, mut refused) = (Vec::with_capacity(identifiers.len()), Vec::new());
+    for wire in identifiers {
+        let judged = Identifier::parse(wire).and_then(|identifier| {
+            judge(&identifier).map_err(|why| Problem::new(Kind::RejectedIdentifier, why))?;
+            Ok(identifier)
+        });
+        match judged {
+            Ok(identifier) => good.push(identifier),
+            Err(problem) => refused.push(Subproblem::new(wire, &problem)),
+        }
+    }
+    if refused.is_empty() { Ok(good) } else { Err(Problem::of_identifiers(refused)) }
 }
 
 fn list(rules: &[Rule]) -> String {
@@ -212,11 +212,19 @@ mod tests {
     #[test]
     fn each_refused_name_is_a_subproblem() {
         let policy = settings(Some(&["a.lan"]), &[]);
-        let names = ["a.lan", "b.lan", "c.lan"].map(|n| Identifier::dns(n).unwrap());
+        let wire = |value: &str| Wire { kind: "dns".into(), value: value.into() };
+        let names = ["A.lan", "b.lan", "c.lan"].map(wire);
         let problem = judge_all(&names, |i| policy.judge(i)).unwrap_err();
         assert_eq!(problem.kind, Kind::RejectedIdentifier);
         assert_eq!(problem.subproblems.len(), 2);
         assert!(problem.subproblems[0].detail.contains("policy.allow (a.lan)"));
+        let mixed = [wire("b.lan"), wire("-"), Wire { kind: "mail".into(), value: "a@b.lan".into() }];
+        let problem = judge_all(&mixed, |i| policy.judge(i)).unwrap_err();
+        let kinds: Vec<_> = problem.subproblems.iter().map(|sub| sub.kind).collect();
+        assert_eq!(problem.kind, Kind::Compound);
+        assert_eq!(kinds, [Kind::RejectedIdentifier, Kind::Malformed, Kind::UnsupportedIdentifier]);
+        let good = judge_all(&[wire("A.lan")], |i| policy.judge(i)).unwrap();
+        assert_eq!(good, [Identifier::dns("a.lan").unwrap()]);
     }
 
     #[test]

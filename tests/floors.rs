@@ -47,7 +47,7 @@ const ROOMS: &[Room] = &[
     room("validate", &["resolver", "clock", "audit", "random"], NO_SQL),
     room("watch", &["ca", "policy", "resolver", "probe", "notify", "clock", "audit", "random"], NO_SQL),
     // What the doors share.
-    room("recent", &["clock"], NO_SQL),
+    room("recent", &["clock", "policy"], NO_SQL),
     room(
         "app",
         &[

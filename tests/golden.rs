@@ -61,6 +61,12 @@ impl World {
             // Without its inner JWS; tests/account.rs changes keys.
             route("key-change", "/acme/key-change", json!({}), 400),
             route("new-order", "/acme/new-order", json!({"identifiers": identifiers}), 201),
+            route(
+                "new-authz",
+                "/acme/new-authz",
+                json!({"identifier": {"type": "dns", "value": "early.corp.lan"}}),
+                201,
+            ),
             route("order", &order.url, Value::Null, 200),
             // The order is valid already, and this is another key.
             route("finalize", body["finalize"].as_str().unwrap(), csr, 403),

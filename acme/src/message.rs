@@ -67,6 +67,13 @@ pub struct NewOrder {
     pub replaces: Option<String>,
 }
 
+/// newAuthz, RFC 8555 7.4.1.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct NewAuthorization {
+    /// What it is to be for, as sent.
+    pub identifier: Wire,
+}
+
 /// Finalize, RFC 8555 7.4.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Finalize {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::identifier::Identifier;
+use crate::identifier::Wire;
 
 /// A registered error type (RFC 8555 6.7, RFC 9773 7.4) with the status that it is sent with unless said otherwise.
 macro_rules! kinds {
@@ -99,8 +99,17 @@ pub struct Subproblem {
     pub kind: Kind,
     /// The sentence.
     pub detail: String,
-    /// What it is about.
-    pub identifier: Identifier,
+    /// What it is about, as it was sent; cut to the length of a name.
+    pub identifier: Wire,
+}
+
+impl Subproblem {
+    /// What is wrong with an identifier.
+    pub fn new(identifier: &Wire, problem: &Problem) -> Self {
+        let identifier =
+            Wire { kind: plain(&identifier.kind, 40), value: plain(&identifier.value, NAME_LIMIT) };
+        Self { kind: problem.kind, detail: plain(&problem.detail, SUBDETAIL_LIMIT), identifier }
+    }
 }
 
 impl Problem {
@@ -211,6 +220,9 @@ fn from_urn<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Kind, D
 
 const URN: &str = "urn:ietf:params:acme:error:";
 const DETAIL_LIMIT: usize = 500;
+/// An order may have a hundred of them.
+const SUBDETAIL_LIMIT: usize = 300;
+const NAME_LIMIT: usize = 253;
 
 #[cfg(test)]
 mod tests {
@@ -245,7 +257,7 @@ mod tests {
         let sub = |kind, name: &str| Subproblem {
             kind,
             detail: format!("{name} is refused"),
-            identifier: Identifier::dns(name).unwrap(),
+            identifier: Wire { kind: "dns".into(), value: name.into() },
         };
         let one = Problem::of_identifiers(vec![sub(Kind::RejectedIdentifier, "a.lan")]);
         assert_eq!((one.kind, one.detail.as_str()), (Kind::RejectedIdentifier, "a.lan is refused"));

@@ -131,6 +131,9 @@ pub(super) struct Validation {
     /// are tried again before the order is given up. Default: `60s`; from `0s` to `10m`. A client sees `processing`
     /// meanwhile.
     pub(super) patience: Option<String>,
+    /// For how long after a validation later orders of the same account for the same name need no other one. Default:
+    /// `24h`; up to `30d`; `0s` validates each order anew. newAuthz (RFC 8555 7.4.1) is offered unless it is `0s`.
+    pub(super) reuse: Option<String>,
     /// Networks that may be dialled. Default: all but loopback, link-local, multicast and reserved addresses.
     pub(super) allow_networks: Option<Vec<String>>,
 }

@@ -43,6 +43,8 @@ pub struct Config {
     host_servers: bool,
     /// Validation.
     pub validation: validate::Settings,
+    /// For how long after a validation later orders of the same account for the same name need no other one.
+    pub reuse: Duration,
     /// Names and profiles.
     pub policy: policy::Settings,
     /// Who may have an account.
@@ -156,6 +158,7 @@ impl Config {
             resolver: resolver_settings(&file.resolver)?,
             host_servers: file.resolver.servers.is_none(),
             validation: validation_settings(&file.validation)?,
+            reuse: duration("validation.reuse", file.validation.reuse.as_deref(), "24h", "0s", "30d")?,
             policy: policy_settings(&file.policy, &file.profiles)?,
             accounts: accounts(file.accounts, dir)?,
             limits: file.limits.enabled,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use acme::csr::CertificateRequest;
 use acme::id::Serial;
+use acme::identifier::Identifier;
 use acme::problem::Problem;
 use acme::time::Timestamp;
 use store::audit::AuditEvent;
@@ -78,12 +79,12 @@ async fn take_up(app: &App, order: &Order, intents: &[Serial]) {
 /// What was judged when the order was made, judged again: keys, rules and time have moved on.
 fn may_still_be_issued(order: &Order, live: &Live, now: Timestamp) -> Result<(), Problem> {
     CertificateRequest::parse(order.csr.as_deref().unwrap_or_default())?;
-    let names = order.canonical()?;
     // Without an issuer whose time it is, it is tried again later: that can be mended.
     let Ok(issuer) = live.ca.active(now) else { return Ok(()) };
     let validity = Validity { not_before: order.not_before, not_after: order.not_after };
     validity.still_fits((issuer.not_before(), issuer.not_after()), now)?;
-    policy::judge_all(&names, |name| live.config.policy.judge(name).and_then(|()| issuer.permits(name)))
+    let judge = |name: &Identifier| live.config.policy.judge(name).and_then(|()| issuer.permits(name));
+    policy::judge_all(&order.identifiers, judge).map(|_| ())
 }
 
 /// Ends an order that nobody will ever issue; its intents go with it.

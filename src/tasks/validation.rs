@@ -170,7 +170,8 @@ impl Job {
         let name = self.authorization.identifier.to_string();
         let from = evidence.lookups.last().map(|l| l.server.clone()).unwrap_or_default();
         let address = evidence.dials.last().map(|d| d.address.to_string()).unwrap_or_default();
-        let verdict = Verdict::Valid { evidence, validated_at: now, expires_at: now.plus(VALID_LIFETIME) };
+        let lifetime = VALID_LIFETIME.max(app.live().config.reuse);
+        let verdict = Verdict::Valid { evidence, validated_at: now, expires_at: now.plus(lifetime) };
         self.settle(app, verdict, began_at, now).await?;
         app.metrics.validated();
         tracing::info!(name, challenge = %self.challenge, address, from, "validated");

@@ -12,20 +12,47 @@ use tokio::sync::oneshot;
 
 use acme::challenge::Type;
 use acme::id::AuthorizationId;
-use acme::message::{self, UpdateAuthorization};
+use acme::message::{self, NewAuthorization, UpdateAuthorization};
 use acme::order::{
     AuthorizationStatus, ChallengeStatus, authorization_status, challenge_status, shown as as_shown,
 };
 use acme::problem::{Kind, Problem};
 use acme::time::Timestamp;
 use store::audit::AuditEvent;
-use store::authorization::{AcceptChallenge, Authorization, DeactivateAuthorization};
+use store::authorization::{AcceptChallenge, Authorization, CreateAuthorization, DeactivateAuthorization};
 
 use super::error::Error;
-use super::order::POLL_AGAIN;
+use super::order::{self, POLL_AGAIN};
 use super::{jose, json};
 use crate::app::{App, Kept, ValidationRequest};
 use crate::audit;
+
+/// newAuthz, RFC 8555 7.4.1: an authorization before there is an order that needs it.
+pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) -> Result<Response, Error> {
+    let signed = jose::by_account(&app, request).await?;
+    let live = app.live();
+    if live.config.reuse.is_zero() {
+        let detail = "newAuthz is not offered here, because each order is validated anew";
+        return Err(Problem::malformed(detail).with_status(404).into());
+    }
+    let wanted: NewAuthorization = signed.payload()?;
+    let now = app.clock.now();
+    let sent = [wanted.identifier];
+    let bounds = signed.known.bounds.as_ref();
+    let identifier = order::may_be_certified(&live, bounds, &sent, now)?.remove(0);
+    if identifier.is_wildcard() {
+        let detail = format!("{identifier} is a wildcard, which newAuthz does not take; make an order");
+        return Err(Problem::malformed(detail).into());
+    }
+    let expires_at = now.plus(order::PENDING_LIFETIME);
+    let account = &signed.known.account.id;
+    let authorization = order::authorization(&identifier, account, expires_at, &live, now);
+    app.store.write(CreateAuthorization { authorization: authorization.clone() }).await?;
+    let url = app.urls.authorization(&authorization.id);
+    let mut response = json::at(respond(&app, &authorization, now), &url);
+    *response.status_mut() = StatusCode::CREATED;
+    Ok(response)
+}
 
 /// An authorization by POST-as-GET, or its end by its owner's will (RFC 8555 7.5.2).
 pub(super) async fn read_or_deactivate(

@@ -23,6 +23,8 @@ pub(super) async fn directory(State(app): State<Arc<App>>) -> Response {
         new_nonce: app.urls.of("/acme/new-nonce"),
         new_account: app.urls.of("/acme/new-account"),
         new_order: app.urls.of("/acme/new-order"),
+        // Without reuse, what it makes would serve nothing.
+        new_authz: (!live.config.reuse.is_zero()).then(|| app.urls.of("/acme/new-authz")),
         revoke_cert: None,
         key_change: Some(app.urls.of("/acme/key-change")),
         renewal_info: None,

@@ -37,6 +37,7 @@ pub fn acme(app: Arc<App>) -> Router {
         .route("/acme/account/{id}/orders", post(account::orders))
         .route("/acme/key-change", post(account::change_key))
         .route("/acme/new-order", post(order::create))
+        .route("/acme/new-authz", post(authorization::create))
         .route("/acme/order/{id}", post(order::read))
         .route("/acme/order/{id}/finalize", post(order::finalize))
         .route("/acme/authz/{id}", post(authorization::read_or_deactivate))
@@ -164,6 +165,7 @@ const ROUTES: &[&str] = &[
     "/acme/account/{id}/orders",
     "/acme/key-change",
     "/acme/new-order",
+    "/acme/new-authz",
     "/acme/order/{id}",
     "/acme/order/{id}/finalize",
     "/acme/authz/{id}",

@@ -1,5 +1,6 @@
 //! Orders: RFC 8555 7.4.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -9,7 +10,7 @@ use axum::response::Response;
 
 use acme::challenge::Token;
 use acme::csr::CertificateRequest;
-use acme::id::{AuthorizationId, OrderId};
+use acme::id::{AccountId, AuthorizationId, OrderId};
 use acme::identifier::{Identifier, Wire, name_set};
 use acme::message::{self, Finalize, NewOrder};
 use acme::order::{AuthorizationStatus, OrderStatus, authorization_status, order_status};
@@ -34,18 +35,20 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
     let live = app.live();
     let now = app.clock.now();
 
-    let (sent, identifiers) = identifiers(wanted.identifiers)?;
+    let sent = identifiers(wanted.identifiers)?;
     let bounds = signed.known.bounds.as_ref();
+    let identifiers = may_be_certified(&live, bounds, &sent, now)?;
+    let (sent, identifiers) = each_once(sent, identifiers);
     let profile = match bounds {
         Some(bounds) => bounds.profile(wanted.profile.as_deref())?,
         None => wanted.profile.as_deref(),
     };
     let (profile_name, profile) = live.config.policy.profile(profile)?;
-    may_be_certified(&live, bounds, &identifiers, now)?;
     let span = span(&live, now)?;
     let asked = Validity::asked(wanted.not_before, wanted.not_after, profile.lifetime, span, now)?;
 
     let account = signed.known.account.id.clone();
+    let held = held(&app, &live, &account, &identifiers, now).await?;
     let order = Order {
         id: OrderId::mint(now, crate::random()),
         account: account.clone(),
@@ -58,18 +61,27 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
         not_before: asked.not_before,
         not_after: asked.not_after,
         created_at: now,
-        expires_at: now.plus(PENDING_LIFETIME),
+        // It cannot be finalized when one of them is over.
+        expires_at: held.iter().map(|a| a.expires_at).fold(now.plus(PENDING_LIFETIME), Timestamp::min),
         error: None,
         serial: None,
         csr: None,
     };
-    let authorizations: Vec<Authorization> =
-        identifiers.iter().map(|identifier| authorization(identifier, &order, &live, now)).collect();
+    let authorizations: Vec<Authorization> = identifiers
+        .iter()
+        .map(|identifier| {
+            held.iter().find(|held| held.is_for(identifier)).cloned().unwrap_or_else(|| Authorization {
+                order: Some(order.id.clone()),
+                ..authorization(identifier, &account, order.expires_at, &live, now)
+            })
+        })
+        .collect();
     let links = authorizations.iter().map(|authorization| authorization.id.clone()).collect();
-    let change = CreateOrder { order: order.clone(), authorizations: authorizations.clone(), links };
-    app.store.write(change).await?;
-    for authorization in &authorizations {
-        app.authorizations.remember_new(authorization.id.clone(), authorization.clone());
+    let new = authorizations.iter().filter(|authorization| authorization.validated_at.is_none());
+    let new: Vec<Authorization> = new.cloned().collect();
+    app.store.write(CreateOrder { order: order.clone(), authorizations: new.clone(), links }).await?;
+    for authorization in new {
+        app.authorizations.remember_new(authorization.id.clone(), authorization);
     }
     tracing::info!(order = %order.id, account = %account, names = order.names, "order created");
     let body = shown(&app, &order, &authorizations, now);
@@ -113,15 +125,14 @@ pub(super) async fn finalize(
         status => return Err(not_ready(status, &authorizations, now).into()),
     }
     let live = app.live();
-    let identifiers = order.canonical()?;
+    // Rules and issuer may have changed since the order was made.
+    let identifiers = may_be_certified(&live, signed.known.bounds.as_ref(), &order.identifiers, now)?;
     csr.check(&identifiers)?;
     // RFC 8555 11.1; whose it is, is nobody's business.
     if key_of.is_some() {
         let detail = "the key of the CSR is an account key; make another (RFC 8555 11.1)";
         return Err(Problem::bad_csr(detail).into());
     }
-    // Rules and issuer may have changed since the order was made.
-    may_be_certified(&live, signed.known.bounds.as_ref(), &identifiers, now)?;
     let validity = Validity { not_before: order.not_before, not_after: order.not_after };
     validity.still_fits(span(&live, now)?, now)?;
     let (_, profile) = live.config.policy.profile(order.profile.as_deref())?;
@@ -173,8 +184,8 @@ async fn issue(
     }
 }
 
-/// The identifiers as sent and in canonical form, each once.
-fn identifiers(sent: Vec<Wire>) -> Result<(Vec<Wire>, Vec<Identifier>), Error> {
+/// The identifiers as sent; not none, and not too many.
+fn identifiers(sent: Vec<Wire>) -> Result<Vec<Wire>, Error> {
     if sent.is_empty() {
         return Err(Problem::malformed("the order has no identifiers").into());
     }
@@ -182,29 +193,20 @@ fn identifiers(sent: Vec<Wire>) -> Result<(Vec<Wire>, Vec<Identifier>), Error> {
         let detail = format!("the order has {} identifiers; {IDENTIFIER_LIMIT} are accepted", sent.len());
         return Err(Problem::malformed(detail).into());
     }
-    let mut kept = Vec::with_capacity(sent.len());
-    let mut canonical = Vec::with_capacity(sent.len());
-    for wire in sent {
-        let identifier = Identifier::parse(&wire)?;
-        if !canonical.contains(&identifier) {
-            canonical.push(identifier);
-            kept.push(wire);
-        }
-    }
-    Ok((kept, canonical))
+    Ok(sent)
 }
 
-/// Whether each identifier is allowed by policy and by the account's own bounds, permitted by the issuer's name constraints, and within reach of a
-/// challenge that is offered.
-fn may_be_certified(
+/// The identifiers in canonical form, if each is one, is allowed by policy and by the account's own bounds, permitted by
+/// the issuer's name constraints, and within reach of a challenge that is offered.
+pub(super) fn may_be_certified(
     live: &Live,
     bounds: Option<&Bounds>,
-    identifiers: &[Identifier],
+    identifiers: &[Wire],
     now: Timestamp,
-) -> Result<(), Error> {
+) -> Result<Vec<Identifier>, Error> {
     let issuer = live.ca.active(now).map_err(anyhow::Error::new)?;
     bounds.map_or(Ok(()), Bounds::check)?;
-    policy::judge_all(identifiers, |identifier| {
+    let canonical = policy::judge_all(identifiers, |identifier| {
         live.config.policy.judge(identifier)?;
         bounds.map_or(Ok(()), |bounds| bounds.judge(identifier))?;
         issuer.permits(identifier)?;
@@ -214,7 +216,37 @@ fn may_be_certified(
         let need = if identifier.is_wildcard() { "a wildcard needs dns-01" } else { "none can show it" };
         Err(format!("{identifier} is beyond the challenges that are offered here: {need}"))
     })?;
-    Ok(())
+    Ok(canonical)
+}
+
+/// Identifiers as they were sent and in canonical form, each once.
+fn each_once(sent: Vec<Wire>, canonical: Vec<Identifier>) -> (Vec<Wire>, Vec<Identifier>) {
+    let mut seen = HashSet::new();
+    sent.into_iter().zip(canonical).filter(|(_, identifier)| seen.insert(identifier.clone())).unzip()
+}
+
+/// Authorizations of the account that hold for these identifiers and may serve another order: RFC 8555 7.1.4.
+async fn held(
+    app: &App,
+    live: &Live,
+    account: &AccountId,
+    identifiers: &[Identifier],
+    now: Timestamp,
+) -> Result<Vec<Authorization>, Error> {
+    let reuse = live.config.reuse;
+    if reuse.is_zero() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<_> = identifiers.iter().map(|i| (i.to_authorize(), i.is_wildcard())).collect();
+    let mut held = app.store.valid_authorizations(account, &names, now.plus(LEAST_LEFT)).await?;
+    held.retain(|authorization| {
+        let is_young = authorization.validated_at.is_some_and(|at| now < at.plus(reuse));
+        // What it was shown by may not be good enough any more.
+        let is_offered =
+            authorization.attempted.is_some_and(|by| live.config.validation.challenges.contains(&by));
+        is_young && is_offered
+    });
+    Ok(held)
 }
 
 /// From when to when the issuer of now can sign.
@@ -223,13 +255,20 @@ fn span(live: &Live, now: Timestamp) -> Result<Span, Error> {
     Ok((issuer.not_before(), issuer.not_after()))
 }
 
-fn authorization(identifier: &Identifier, order: &Order, live: &Live, now: Timestamp) -> Authorization {
+/// A new authorization, for no order yet.
+pub(super) fn authorization(
+    identifier: &Identifier,
+    account: &AccountId,
+    expires_at: Timestamp,
+    live: &Live,
+    now: Timestamp,
+) -> Authorization {
     let base = identifier.to_authorize();
     let offered = live.config.validation.challenges.iter().copied();
     Authorization {
         id: AuthorizationId::mint(now, crate::random()),
-        account: order.account.clone(),
-        order: Some(order.id.clone()),
+        account: account.clone(),
+        order: None,
         wildcard: identifier.is_wildcard(),
         challenges: offered.filter(|challenge| challenge.can_show(identifier)).collect(),
         identifier: base,
@@ -239,7 +278,7 @@ fn authorization(identifier: &Identifier, order: &Order, live: &Live, now: Times
         attempted_at: None,
         validated_at: None,
         created_at: now,
-        expires_at: order.expires_at,
+        expires_at,
         error: None,
         evidence: None,
     }
@@ -337,7 +376,7 @@ fn why_invalid(order: &Order, authorizations: &[Authorization], now: Timestamp) 
         .iter()
         .filter_map(|a| {
             let problem = why_lost(a, now)?;
-            Some(Subproblem { kind: problem.kind, detail: problem.detail, identifier: a.identifier.clone() })
+            Some(Subproblem::new(&a.identifier.to_wire(), &problem))
         })
         .collect();
     if !lost.is_empty() {
@@ -349,6 +388,8 @@ fn why_invalid(order: &Order, authorizations: &[Authorization], now: Timestamp) 
 /// How many names an order may have.
 pub(super) const IDENTIFIER_LIMIT: usize = 100;
 /// How long an order waits for its client.
-const PENDING_LIFETIME: std::time::Duration = std::time::Duration::from_secs(24 * 3_600);
+pub(super) const PENDING_LIFETIME: std::time::Duration = std::time::Duration::from_secs(24 * 3_600);
+/// What an authorization must still have left to serve another order.
+const LEAST_LEFT: std::time::Duration = std::time::Duration::from_secs(600);
 /// When a client may ask again, in seconds.
 pub(super) const POLL_AGAIN: u64 = 1;

@@ -67,6 +67,13 @@ pub struct Authorization {
     pub evidence: Option<Evidence>,
 }
 
+impl Authorization {
+    /// Whether it is for this identifier, wildcard or not.
+    pub fn is_for(&self, identifier: &Identifier) -> bool {
+        self.identifier == identifier.to_authorize() && self.wildcard == identifier.is_wildcard()
+    }
+}
+
 /// Makes an authorization for no order yet (RFC 8555 7.4.1). A crash after it leaves one whose client never learned of it;
 /// it runs out and is pruned. A conflict: the account is not valid (any more).
 #[derive(Clone, Debug)]

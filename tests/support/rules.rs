@@ -118,7 +118,7 @@ fn success(reply: &Reply, base: &str, broken: &mut Broken) {
     let wanted: &[u16] = match (reply.method.as_str(), route) {
         ("OPTIONS", _) | ("GET" | "POST", "/acme/new-nonce") => &[204],
         (_, "/acme/new-account") => &[200, 201],
-        (_, "/acme/new-order") => &[201],
+        (_, "/acme/new-order" | "/acme/new-authz") => &[201],
         _ => &[200],
     };
     broken.unless(
@@ -171,6 +171,10 @@ fn resource(reply: &Reply, route: &str, body: &Value, base: &str, broken: &mut B
         ["", "acme", "new-order"] | ["", "acme", "order", ..] => {
             located("/acme/order/");
             order(body, broken);
+        }
+        ["", "acme", "new-authz"] => {
+            located("/acme/authz/");
+            authorization(body, broken);
         }
         ["", "acme", "authz", _] => authorization(body, broken),
         ["", "acme", "challenge", ..] => {

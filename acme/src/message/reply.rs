@@ -23,6 +23,9 @@ pub struct Directory {
     pub new_account: String,
     /// URL of newOrder.
     pub new_order: String,
+    /// URL of newAuthz.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_authz: Option<String>,
     /// URL of revokeCert.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revoke_cert: Option<String>,
@@ -181,6 +184,7 @@ mod tests {
             new_nonce: "n".into(),
             new_account: "a".into(),
             new_order: "o".into(),
+            new_authz: None,
             revoke_cert: Some("r".into()),
             key_change: Some("k".into()),
             renewal_info: None,
