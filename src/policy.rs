@@ -97,16 +97,26 @@ impl fmt::Display for Rule {
 }
 
 impl Settings {
+    /// The rule of `deny` that covers `identifier`.
+    pub fn denied_by(&self, identifier: &Identifier) -> Option<&Rule> {
+        self.deny.iter().find(|rule| rule.covers(identifier))
+    }
+
+    /// The rule of `allow` that covers `identifier`.
+    pub fn allowed_by(&self, identifier: &Identifier) -> Option<&Rule> {
+        self.allow.iter().flatten().find(|rule| rule.covers(identifier))
+    }
+
     /// Why `identifier` may not have a certificate, if so.
     ///
     /// # Errors
     /// A sentence that names the rule, or what would be allowed.
     pub fn judge(&self, identifier: &Identifier) -> Result<(), String> {
-        if let Some(rule) = self.deny.iter().find(|rule| rule.covers(identifier)) {
+        if let Some(rule) = self.denied_by(identifier) {
             return Err(format!("{identifier} is forbidden by policy.deny ({rule})"));
         }
         match &self.allow {
-            Some(allow) if !allow.iter().any(|rule| rule.covers(identifier)) => {
+            Some(allow) if self.allowed_by(identifier).is_none() => {
                 Err(format!("{identifier} is not in policy.allow ({})", list(allow)))
             }
             _ => Ok(()),

@@ -5,6 +5,7 @@ mod certificates;
 mod eab;
 mod orders;
 mod output;
+mod policy;
 mod resolve;
 mod span;
 mod table;
@@ -58,6 +59,9 @@ enum Verb {
     /// Keys by which new accounts show whose they are: external account binding
     #[command(subcommand)]
     Eab(eab::Eab),
+    /// Which names may have a certificate, and why
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Look a name up as the validator does, or judge an address
     Resolve(resolve::Resolve),
 }
@@ -92,9 +96,11 @@ impl Cli {
             verb => verb,
         };
         let config = Config::load(&self.config).with_context(|| self.config.display().to_string())?;
-        if let Verb::Resolve(resolve) = verb {
-            return resolve.run(&config, output).await;
-        }
+        let verb = match verb {
+            Verb::Resolve(resolve) => return resolve.run(&config, output).await,
+            Verb::Policy(policy) => return policy.run(&config, output).await,
+            verb => verb,
+        };
         let store = Store::open_existing(&config.store).await?;
         let done = match verb {
             Verb::List(list) => list.run(&store, config.renewal, output).await,
@@ -102,7 +108,7 @@ impl Cli {
             Verb::Show(show) => show.run(&store, config.renewal, output).await,
             Verb::Orders(orders) => orders.run(&store, output).await,
             Verb::Eab(eab) => eab.run(&config, &store, output).await,
-            Verb::Ceremony(_) | Verb::Resolve(_) => Ok(()),
+            Verb::Ceremony(_) | Verb::Resolve(_) | Verb::Policy(_) => Ok(()),
         };
         store.close().await;
         done
