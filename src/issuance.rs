@@ -312,6 +312,7 @@ impl Request<'_> {
                     created_at: now,
                     issued_at: None,
                     superseded_by: None,
+                    revocation: None,
                 },
                 audit: row("certificate-intended"),
             })
