@@ -30,6 +30,8 @@ pub struct Certificate {
     pub not_after: Timestamp,
     /// Whether it may sign certificates, and how many CAs may stand between it and a leaf.
     pub authority: Option<PathLength>,
+    /// Whether it may sign lists of revoked certificates.
+    pub signs_lists: bool,
     /// Which names the certificates below it may have.
     pub constraints: Constraints,
 }
@@ -72,6 +74,7 @@ impl Certificate {
             not_before: Timestamp::from_unix(x509.validity().not_before.timestamp()),
             not_after: Timestamp::from_unix(x509.validity().not_after.timestamp()),
             authority: authority(&x509)?,
+            signs_lists: x509.key_usage().is_ok_and(|u| u.is_none_or(|u| u.value.crl_sign())),
             constraints,
         })
     }
