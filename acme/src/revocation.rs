@@ -37,6 +37,8 @@ pub enum By {
     Authorizations,
     /// The operator of the CA.
     Operator,
+    /// The CA itself: the key was blocked already, or is blocked now because of another certificate.
+    Server,
 }
 
 /// What a request comes to.
@@ -116,6 +118,7 @@ impl By {
             Self::Key => "key",
             Self::Authorizations => "authorizations",
             Self::Operator => "operator",
+            Self::Server => "server",
         }
     }
 }

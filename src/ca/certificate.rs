@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use acme::id::hex;
+use acme::id::{Serial, hex};
 use acme::time::Timestamp;
 use aws_lc_rs::digest::{SHA256, digest};
 use x509_parser::certificate::X509Certificate;
@@ -158,6 +158,11 @@ impl Certificate {
             format!("the signature of '{}' does not verify under the key of '{}'", self.name, above.name)
         })
     }
+}
+
+/// The serial number of a certificate in DER; `None` when it is none, or when something follows it.
+pub fn serial_of(der: &[u8]) -> Option<Serial> {
+    exactly(der).ok().map(|x509| Serial::from_bytes(x509.raw_serial()))
 }
 
 /// The certificate, when nothing stands behind it.

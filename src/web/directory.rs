@@ -23,7 +23,7 @@ pub(super) async fn directory(State(app): State<Arc<App>>) -> Response {
         new_nonce: app.urls.of("/acme/new-nonce"),
         new_account: app.urls.of("/acme/new-account"),
         new_order: app.urls.of("/acme/new-order"),
-        revoke_cert: None,
+        revoke_cert: Some(app.urls.of("/acme/revoke-cert")),
         key_change: Some(app.urls.of("/acme/key-change")),
         renewal_info: None,
         meta: Meta {
