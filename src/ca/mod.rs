@@ -4,6 +4,7 @@
 //! | module | what it carries out |
 //! |---|---|
 //! | [`key`], [`key_file`], [`passphrase`], [`pem`] | keys: made, used, written, read |
+//! | [`public_key`] | the public half of a key that was lost, from whatever file shows it |
 //! | [`certificate`], [`constraints`] | CA certificates and the names that they permit, RFC 5280 4 |
 //! | [`issuer`] | a CA certificate with its key: what signs leaves |
 //! | `rehearsal`, [`lint`] | the to-be-signed bytes, judged before the key is used |
@@ -26,6 +27,7 @@ pub mod key_file;
 pub mod lint;
 pub mod passphrase;
 pub mod pem;
+pub mod public_key;
 mod rehearsal;
 
 use std::path::{Path, PathBuf};
