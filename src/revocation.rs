@@ -241,11 +241,25 @@ impl Published {
         self.lists.load().get(issuer).cloned()
     }
 
+    /// Whether the list of an issuer is there, and not over.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub fn check(&self, issuer: &str, now: Timestamp) -> Result<(), String> {
+        match self.of(issuer) {
+            Some(list) if now < list.next_update => Ok(()),
+            Some(list) => {
+                Err(format!("the list of what issuer {issuer} revoked ended at {}", list.next_update))
+            }
+            None => Err(format!("there is no list of what issuer {issuer} revoked")),
+        }
+    }
+
     /// Puts a new one in place.
-    pub fn put(&self, issuer: &str, crl: Arc<Crl>) {
+    pub fn put(&self, issuer: &str, crl: &Arc<Crl>) {
         self.lists.rcu(|lists| {
             let mut lists = HashMap::clone(lists);
-            lists.insert(issuer.to_owned(), Arc::clone(&crl));
+            lists.insert(issuer.to_owned(), Arc::clone(crl));
             lists
         });
     }
@@ -275,3 +289,44 @@ impl Published {
 pub const LIFETIME: Duration = Duration::from_secs(7 * 86_400);
 /// After how long a list is made anew though nothing changed.
 pub const REMAKE: Duration = Duration::from_secs(86_400);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(number: i64, at: i64, revision: i64) -> Crl {
+        let this_update = Timestamp::from_unix(at);
+        Crl {
+            der: Bytes::new(),
+            etag: String::new(),
+            number,
+            this_update,
+            next_update: this_update.plus(LIFETIME),
+            serials: Vec::new(),
+            revision,
+        }
+    }
+
+    #[test]
+    fn a_list_is_stale_when_something_was_revoked_after_a_day_and_before_its_time() {
+        let list = list(1, 1_000_000, 7);
+        let at = |seconds: i64| Timestamp::from_unix(1_000_000 + seconds);
+        assert!(!list.is_stale(7, at(0)) && !list.is_stale(7, at(86_399)));
+        assert!(list.is_stale(8, at(0)), "something was revoked");
+        assert!(list.is_stale(6, at(0)), "the store was restored");
+        assert!(list.is_stale(7, at(86_400)));
+        assert!(list.is_stale(7, at(-1)), "the clock was set back");
+    }
+
+    #[test]
+    fn a_list_that_is_missing_or_over_is_told() {
+        let lists = Published::default();
+        let now = Timestamp::from_unix(1_000_000);
+        assert!(lists.check("a", now).unwrap_err().contains("there is no list"));
+        lists.put("a", &Arc::new(list(1, 1_000_000, 0)));
+        assert_eq!(lists.check("a", now), Ok(()));
+        let over = lists.check("a", now.plus(LIFETIME)).unwrap_err();
+        assert!(over.contains("ended at 1970-01-19T13:46:40Z"), "{over}");
+        assert!(lists.check("b", now).is_err());
+    }
+}

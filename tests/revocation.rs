@@ -23,6 +23,7 @@ use support::ca::{PATIENCE, POLL, text};
 use support::csr::{Request, ec_key, rsa_key};
 use support::flow::Issued;
 use support::jose::{Key, b64};
+use support::servers::Postgres;
 use support::{Ca, Client, Reply, Responder, oracle, ports};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -441,6 +442,71 @@ async fn what_the_operator_revokes_is_published_within_seconds() {
     let csr = Request::new(&["keyed.corp.lan"], &key).to_der();
     refused(&client.finalize(&order, &csr).await, 400, "badCSR", "blocked");
     oracle::check(&world.ca, &[named.pem, keyed.pem]).await;
+}
+
+/// Requests for certificates of a key, while its holder says that it is lost: none of them slips through.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_certificate_of_a_key_slips_through_while_it_is_blocked() {
+    let world = World::new().await;
+    for round in 0..5 {
+        let key = rsa_key(2048, 65_537);
+        let client = Client::registered(&world.ca).await;
+        let name = format!("lost{round}.corp.lan");
+        let lost = client.issue_for(&[&name], &key, &world.responder).await;
+        let mut orders = Vec::new();
+        for number in 0..8 {
+            let name = format!("n{number}.r{round}.corp.lan");
+            orders.push((client.ready_order(&[&name], &world.responder).await, name));
+        }
+        let finalizing = orders.iter().map(|(order, name)| {
+            let csr = Request::new(&[name.as_str()], &key).to_der();
+            let client = &client;
+            async move { client.finalize(order, &csr).await }
+        });
+        let nobody = Client::new(&world.ca);
+        let payload = lost.revocation(None);
+        let (replies, revoked) =
+            futures_util::join!(futures_util::future::join_all(finalizing), by_key(&nobody, &key, payload));
+        assert_eq!(revoked.status, 200, "{revoked}");
+        for reply in &replies {
+            assert!(reply.status == 200 || reply.problem_type() == "badCSR", "{reply}");
+        }
+    }
+    let issued = world.ca.ctl_items(&["list", "--all"]);
+    for item in issued.iter().filter(|item| item["purpose"] == "acme") {
+        assert_eq!(item["state"], "revoked", "{item}");
+    }
+    oracle::check(&world.ca, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgresql_keeps_what_is_revoked_too() {
+    let Some(database) = Postgres::database("postgresql_keeps_what_is_revoked_too") else { return };
+    let mut ca = Ca::new();
+    ca.configure(support::ca::PIN_CORP_LAN);
+    ca.keep_in(&database.url());
+    ca.start().await;
+    let (client, responder) = (Client::registered(&ca).await, Responder::start(ca.http_port).await);
+    let other = Client::registered(&ca).await;
+    let mut all = Vec::new();
+    for name in ["account.corp.lan", "other.corp.lan", "operator.corp.lan"] {
+        all.push(client.issue(&[name], &responder).await);
+    }
+    assert_eq!(client.post("/acme/revoke-cert", all[0].revocation(Some(1))).await.status, 200);
+    other.ready_order(&["other.corp.lan"], &responder).await;
+    assert_eq!(other.post("/acme/revoke-cert", all[1].revocation(Some(3))).await.status, 200);
+    ca.ctl_items(&["revoke", "operator.corp.lan"]);
+    let path = format!("/crl/{}.crl", ca.ctl_items(&["list"])[0]["issuer"].as_str().unwrap());
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let list = X509Crl::from_der(&client.plain("GET", &path).await.body).unwrap();
+        if all.iter().all(|issued| is_revoked(&list, issued)) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{}", described(&list));
+        tokio::time::sleep(POLL).await;
+    }
+    oracle::check(&ca, &all.into_iter().map(|issued| issued.pem).collect::<Vec<_>>()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

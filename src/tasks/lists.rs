@@ -118,7 +118,7 @@ async fn make(
     let signer = Arc::clone(live);
     let signed = tokio::task::spawn_blocking(move || due.sign(&signer.ca.issuers()[place])).await?;
     let list = Arc::new(signed?);
-    app.lists.put(id, Arc::clone(&list));
+    app.lists.put(id, &list);
     Ok(list)
 }
 

@@ -7,7 +7,7 @@ use acme::revocation::Reason;
 use acme::time::Timestamp;
 
 use crate::audit::AuditEvent;
-use crate::certificate::{Certificate, Issuer};
+use crate::certificate::Certificate;
 use crate::error::Error;
 use crate::sql::{Columns, Record, execute, find, first_id, one, row, rows};
 use crate::store::Store;
@@ -225,14 +225,6 @@ impl Store {
         let found: Result<Vec<Authorized>, Error> =
             rows!(self, Authorized, AUTHORIZED, account.as_str(), first_id(since), now.unix());
         Ok(found?.into_iter().map(|Authorized(identifier)| identifier).collect())
-    }
-
-    /// Every issuer that ever signed for us.
-    ///
-    /// # Errors
-    /// What the database could not do.
-    pub async fn issuers(&self) -> Result<Vec<Issuer>, Error> {
-        rows!(self, Issuer, "SELECT id, certificate, chain, created_at FROM issuer ORDER BY created_at, id")
     }
 }
 
