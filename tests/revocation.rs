@@ -653,6 +653,36 @@ async fn an_entry_stays_until_one_list_after_the_end_of_its_certificate() {
     world.server.stop().await;
 }
 
+/// Somebody else blocked a key, and this server issued for it a moment before it learned of that.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_issued_before_the_server_knew_of_a_blocked_key_is_revoked() {
+    let world = Timed::new("").await;
+    let app = world.server.app();
+    let serial = app.own().unwrap().serial.clone();
+    let spki = app.store.certificate(&serial).await.unwrap().unwrap().spki;
+    let audit = store::audit::AuditEvent {
+        id: acme::id::AuditId::mint(world.began, [7; acme::id::ID_RANDOM]),
+        at: world.began,
+        event: "key-blocked".into(),
+        account: None,
+        order: None,
+        serial: None,
+        detail: None,
+    };
+    let blocked = Some(store::revocation::Block { spki, audit });
+    let elsewhere = Store::open_existing(world.ca.store()).await.unwrap();
+    let change = store::revocation::Revoke { certificates: Vec::new(), blocked, at: world.began };
+    assert!(elsewhere.write(change).await.unwrap().key);
+    elsewhere.close().await;
+    let deadline = Instant::now() + PATIENCE;
+    while app.store.certificate(&serial).await.unwrap().unwrap().revocation.is_none() {
+        assert!(Instant::now() < deadline, "the server looks every two seconds");
+        tokio::time::sleep(POLL).await;
+    }
+    assert!(app.keys.holds(&spki));
+    world.server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_issuer_still_tells_what_it_revoked() {
     let world = Timed::new("").await;

@@ -12,7 +12,7 @@ use axum::response::Response;
 use acme::id::AccountId;
 use acme::message::Revocation;
 use acme::problem::{Kind, Problem};
-use acme::revocation::{By, Reason, decide};
+use acme::revocation::{By, Decision, Reason, decide};
 use acme::time::Timestamp;
 use store::certificate::{Certificate, CertificateStatus};
 
@@ -43,14 +43,32 @@ pub(super) async fn revoke(State(app): State<Arc<App>>, request: Request<Body>) 
         }
     };
     let decision = decide(by, asked, certificate.revocation.map(|before| before.reason))?;
+    let account = account.cloned();
+    // In a task of its own: a client that hangs up must not stop it half-way.
+    let task = tokio::spawn(async move {
+        let asker = Asker { by, account: account.as_ref(), user: None };
+        carry_out(&app, &certificate, decision, &asker, now).await
+    });
+    task.await.map_err(anyhow::Error::new)??;
+    Ok(Response::new(Body::empty()))
+}
+
+async fn carry_out(
+    app: &App,
+    certificate: &Certificate,
+    decision: Decision,
+    asker: &Asker<'_>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    // Blocked first: who issues for the key from now on sees it, before or after.
     let new = if decision.blocks_key { app.keys.add(&[certificate.spki]) } else { Vec::new() };
-    let asker = Asker { by, account, user: None };
-    let done = revocation::revoke(&certificate, decision, &asker, &app.store, now).await;
+    let done = revocation::revoke(certificate, decision, asker, &app.store, now).await;
     if done.is_err() {
         new.iter().for_each(|key| app.keys.remove(key));
     }
     let done = done?;
-    if !done.serials.contains(&certificate.serial) {
+    // With its key it may have gone a moment before, by the hand of whoever saw the key blocked.
+    if !done.serials.contains(&certificate.serial) && !decision.blocks_key {
         return Err(Problem::new(Kind::AlreadyRevoked, "the certificate was revoked a moment ago").into());
     }
     app.metrics.revoked(done.serials.len());
@@ -59,11 +77,11 @@ pub(super) async fn revoke(State(app): State<Arc<App>>, request: Request<Body>) 
         serial = %certificate.serial,
         names = certificate.names,
         reason = %decision.reason,
-        by = by.as_str(),
-        others_of_its_key = done.serials.len() - 1,
+        by = asker.by.as_str(),
+        others_of_its_key = done.serials.iter().filter(|serial| **serial != certificate.serial).count(),
         "certificate revoked"
     );
-    Ok(Response::new(Body::empty()))
+    Ok(())
 }
 
 /// The certificate as it is kept. One that we did not issue, octet by octet, does not exist here.
