@@ -17,17 +17,19 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     let mut reloaded = app.reloaded();
     let mut look = every(LOOK);
     let mut failed: Option<Instant> = None;
+    let mut anew = false;
     loop {
         tokio::select! {
             () = crate::stopped(&mut stop) => return,
             () = app.lists.woken() => {}
-            Ok(()) = reloaded.changed() => {}
+            // Perhaps an issuer has another certificate now: its list must name it as that does.
+            Ok(()) = reloaded.changed() => anew = true,
             _ = look.tick() => {}
         }
         if failed.is_some_and(|failed| failed.elapsed() < AGAIN) {
             continue;
         }
-        let made = publish(&app).await;
+        let made = refresh(&app, anew).await;
         if let Err(error) = &made {
             tracing::error!(
                 error = format!("{error:#}"),
@@ -35,6 +37,7 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             );
         }
         failed = made.is_err().then(Instant::now);
+        anew &= made.is_err();
         if made.unwrap_or(0) > 0 {
             // Revocations that come in a burst share their lists.
             tokio::select! {
@@ -57,30 +60,41 @@ pub async fn learn_blocked_keys(app: &App) -> anyhow::Result<()> {
 /// Learns what was revoked and blocked, and makes the lists that are stale; gives how many.
 ///
 /// # Errors
-/// The store's, or those of a key that does not sign. The old lists stay.
+/// The store's, or those of a key that does not sign; the other keys' lists are made all the same. An old list stays.
 pub async fn publish(app: &Arc<App>) -> anyhow::Result<usize> {
+    refresh(app, false).await
+}
+
+async fn refresh(app: &Arc<App>, anew: bool) -> anyhow::Result<usize> {
     let now = app.clock.now();
     // Read before the rest: what is revoked meanwhile makes the lists stale at the next look.
     let revision = app.store.revocations().await?;
     learn(app, revision, now).await?;
     let live = app.live();
-    let mut made = 0;
+    let mut made = Ok(0);
     for (place, issuer) in live.ca.issuers().iter().enumerate() {
-        let is_stale = app.lists.of(issuer.id()).is_none_or(|list| list.is_stale(revision, now));
-        if is_stale && issuer.signs_lists() && issuer.is_active(now) {
-            let list = make(app, &live, place, revision, now).await?;
-            tracing::info!(
-                issuer = issuer.id(),
-                number = list.number,
-                revoked = list.serials.len(),
-                until = %list.next_update,
-                "list of what is revoked made"
-            );
-            made += 1;
-            replace_own(app, &list).await;
+        let is_stale = app.lists.of(issuer.id()).is_none_or(|list| anew || list.is_stale(revision, now));
+        if !is_stale || !issuer.signs_lists() || !issuer.is_active(now) {
+            continue;
         }
+        let list = match make(app, &live, place, revision, now).await {
+            Ok(list) => list,
+            Err(error) => {
+                made = Err(error.context(format!("issuer {}", issuer.id())));
+                continue;
+            }
+        };
+        tracing::info!(
+            issuer = issuer.id(),
+            number = list.number,
+            revoked = list.serials.len(),
+            until = %list.next_update,
+            "list of what is revoked made"
+        );
+        made = made.map(|made| made + 1);
+        replace_own(app, &list).await;
     }
-    Ok(made)
+    made
 }
 
 /// Takes over the keys that others blocked. What was issued for them before we knew is revoked.
