@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -10,10 +9,12 @@ use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use axum::response::Response;
 
 use acme::id::AccountId;
+use acme::identifier::Identifier;
 use acme::message::Revocation;
 use acme::problem::{Kind, Problem};
 use acme::revocation::{By, Decision, Reason, decide};
 use acme::time::Timestamp;
+use store::authorization::Authorization;
 use store::certificate::{Certificate, CertificateStatus};
 
 use super::error::Error;
@@ -103,8 +104,14 @@ async fn by_account(
     if certificate.account.as_ref() == Some(account) {
         return Ok(By::Account);
     }
-    let held = app.store.authorized(account, now.minus(LOOK_BACK), now).await?;
-    let held: BTreeSet<String> = held.iter().map(ToString::to_string).collect();
+    let names: Vec<(Identifier, bool)> = certificate
+        .names
+        .split(',')
+        .filter_map(|name| Identifier::ip(name).or_else(|_| Identifier::dns(name)).ok())
+        .map(|name| (name.to_authorize(), name.is_wildcard()))
+        .collect();
+    let held = app.store.valid_authorizations(account, &names, now).await?;
+    let held: BTreeSet<String> = held.iter().map(shown).collect();
     let missing: Vec<&str> = certificate.names.split(',').filter(|name| !held.contains(*name)).collect();
     if missing.is_empty() {
         return Ok(By::Authorizations);
@@ -114,6 +121,12 @@ async fn by_account(
         missing.iter().take(5).copied().collect::<Vec<_>>().join(", ")
     );
     Err(Problem::unauthorized(detail).into())
+}
+
+/// What an authorization is for, as a certificate names it.
+fn shown(authorization: &Authorization) -> String {
+    let prefix = if authorization.wildcard { "*." } else { "" };
+    format!("{prefix}{}", authorization.identifier)
 }
 
 /// The list of an issuer, DER, under the name that leaves give as their distribution point.
@@ -164,7 +177,5 @@ fn is_known(list: &Crl, headers: &HeaderMap) -> bool {
     since.and_then(http_date::read).is_some_and(|since| list.this_update <= since)
 }
 
-/// How far back orders are looked at for authorizations that still hold: far longer than one lasts.
-const LOOK_BACK: Duration = Duration::from_secs(4 * 86_400);
 /// How long a cache may keep a list without asking, in seconds: a part of the time until a revocation is seen.
 const CACHED: u32 = 300;

@@ -40,7 +40,6 @@ async fn no_statement_that_is_run_often_reads_a_whole_table() {
         (revocation::REVISION, "PRIMARY KEY (what=?)"),
         (revocation::REVOKED, "certificate_revoked (issuer=? AND not_after>?)"),
         (revocation::OF_KEY, "certificate_spki"),
-        (revocation::AUTHORIZED, "orders_account (account_id=? AND id>?)"),
         (prune::UNLINK, "orders_expiry"),
         (prune::DELETE, "orders_expiry"),
     ];

@@ -2,14 +2,13 @@
 //! by whom is decided above.
 
 use acme::id::{AccountId, Serial};
-use acme::identifier::{Identifier, Wire};
 use acme::revocation::Reason;
 use acme::time::Timestamp;
 
 use crate::audit::AuditEvent;
 use crate::certificate::Certificate;
 use crate::error::Error;
-use crate::sql::{Columns, Record, execute, find, first_id, one, row, rows};
+use crate::sql::{Columns, Record, execute, find, one, row, rows};
 use crate::store::Store;
 use crate::write::{Change, Tx};
 
@@ -210,22 +209,6 @@ impl Store {
     ) -> Result<Vec<Certificate>, Error> {
         rows!(self, Certificate, OF_ACCOUNT, account.as_str(), now.unix())
     }
-
-    /// What an account holds valid authorizations for, by its orders since a moment: each identifier as it was asked for,
-    /// so the wildcard of a name and the name itself are two.
-    ///
-    /// # Errors
-    /// What the database could not do.
-    pub async fn authorized(
-        &self,
-        account: &AccountId,
-        since: Timestamp,
-        now: Timestamp,
-    ) -> Result<Vec<Identifier>, Error> {
-        let found: Result<Vec<Authorized>, Error> =
-            rows!(self, Authorized, AUTHORIZED, account.as_str(), first_id(since), now.unix());
-        Ok(found?.into_iter().map(|Authorized(identifier)| identifier).collect())
-    }
 }
 
 pub(crate) const REVISION: &str = "SELECT number FROM revision WHERE what = 'revocation'";
@@ -245,10 +228,6 @@ const OF_ACCOUNT: &str = concat!(
     " FROM certificate c WHERE c.account_id = $1 AND c.not_after >= $2 AND c.status = 'issued'
      ORDER BY c.issued_at DESC, c.serial"
 );
-
-pub(crate) const AUTHORIZED: &str = "SELECT a.identifier_type, a.identifier_value, a.wildcard
-     FROM orders o JOIN order_authz l ON l.order_id = o.id JOIN authz a ON a.id = l.authz_id
-     WHERE o.account_id = $1 AND o.id >= $2 AND a.status = 'valid' AND a.expires_at > $3";
 
 struct Last {
     number: i64,
@@ -285,19 +264,6 @@ impl Record for Line {
             at: row.time("revoked_at")?,
             reason: row.word("revocation_reason", Reason::parse)?,
         })
-    }
-}
-
-struct Authorized(Identifier);
-
-impl Record for Authorized {
-    fn read(row: &impl Columns) -> Result<Self, Error> {
-        let mut wire = Wire { kind: row.string("identifier_type")?, value: row.string("identifier_value")? };
-        if row.flag("wildcard")? {
-            wire.value.insert_str(0, "*.");
-        }
-        let identifier = Identifier::parse(&wire);
-        identifier.map(Self).map_err(|problem| Error::column("identifier_value", problem.detail))
     }
 }
 

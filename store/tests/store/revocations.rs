@@ -1,8 +1,6 @@
 use acme::id::Serial;
-use acme::identifier::Identifier;
 use acme::revocation::Reason;
 use acme::time::Timestamp;
-use store::account::DeactivateAccount;
 use store::audit::AuditFilter;
 use store::certificate::Revocation;
 use store::issuance::{Abandon, PutIssuer};
@@ -161,29 +159,6 @@ both! {
         world.execute("DELETE FROM crl").await;
         assert_eq!(number(day(2)).await.number, day(2).unix());
         assert_eq!(world.count("audit").await, 5, "each is in the trail");
-    }
-}
-
-both! {
-    async fn an_account_holds_what_its_orders_authorized_and_nothing_that_ended(world: World) {
-        let account = world.account().await;
-        world.ready_order(&account, &["a.lan", "*.w.lan"]).await;
-        world.order(&account, &["pending.lan"]).await;
-        let other = world.account().await;
-        world.ready_order(&other, &["other.lan"]).await;
-
-        let held = async |since, now| {
-            let mut held = world.store.authorized(&account.id, since, now).await.unwrap();
-            held.sort();
-            held
-        };
-        let names = ["*.w.lan", "a.lan"].map(|name| Identifier::dns(name).unwrap());
-        assert_eq!(held(day(0), now()).await, names, "a wildcard is not its name");
-        assert!(held(day(1), now()).await.is_empty(), "only orders since then are looked at");
-        assert!(held(day(0), day(31)).await.is_empty(), "they ran out");
-        let gone = DeactivateAccount { id: account.id.clone(), problem: problem(), audit: event("gone") };
-        world.store.write(gone).await.unwrap();
-        assert!(held(day(0), now()).await.is_empty());
     }
 }
 
