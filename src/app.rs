@@ -19,8 +19,10 @@ use crate::ca::Ca;
 use crate::clock::Clock;
 use crate::config::{Config, Terms};
 use crate::metrics::Metrics;
+use crate::policy::BlockedKeys;
 use crate::recent::{Download, Known, Recent};
 use crate::resolver::Resolver;
+use crate::revocation::Published;
 use crate::validate::Validator;
 
 /// The server's parts. Everything is either immutable, or says here who changes it.
@@ -39,6 +41,10 @@ pub struct App {
     pub authorizations: Recent<AuthorizationId, Authorization>,
     /// Certificates that were just issued: they are downloaded at once, and never change.
     pub downloads: Recent<Serial, Download>,
+    /// Keys that are accepted nowhere any more.
+    pub keys: BlockedKeys,
+    /// What is served of what is revoked. `tasks` makes it.
+    pub lists: Published,
     /// Where things are, from the configured base. Fixed while the server runs: clients keep these for years.
     pub urls: Urls,
     /// The host of the base URL, which the server's own certificate is for.
@@ -58,6 +64,8 @@ pub struct App {
 pub struct Own {
     /// For rustls.
     pub key: Arc<CertifiedKey>,
+    /// Its serial.
+    pub serial: Serial,
     /// When a new one is due.
     pub renew_at: Timestamp,
     /// When it ends.
@@ -152,6 +160,8 @@ impl App {
             accounts: Recent::new(8_192),
             authorizations: Recent::new(2_048),
             downloads: Recent::new(512),
+            keys: BlockedKeys::default(),
+            lists: Published::default(),
             urls: Urls { base: live.config.url.clone(), plain: live.config.plain_url() },
             host: live.config.host.clone(),
             validations,
@@ -203,7 +213,8 @@ impl Urls {
         &self.base
     }
 
-    /// Where plain downloads are, when they are offered: what leaves say of their issuer (RFC 5280 4.2.2.1).
+    /// Where plain downloads are, when they are offered: what leaves say of their issuer (RFC 5280 4.2.2.1) and of its
+    /// list of what is revoked (4.2.1.13).
     pub fn plain(&self) -> Option<&str> {
         self.plain.as_deref()
     }

@@ -273,6 +273,8 @@ impl Request<'_> {
         let (not_before, not_after) = self.validity.dates(self.lifetime, issuer, now);
         let serial = Serial::mint(crate::random());
         let common_name = self.common_name.map(ToString::to_string);
+        let crl_url =
+            ca_issuers.filter(|_| issuer.signs_lists()).map(|base| format!("{base}/crl/{}.crl", issuer.id()));
         let ca_issuers_url = ca_issuers.map(|base| format!("{base}/issuer/{}.der", issuer.id()));
         let draft = issuer.draft(&Template {
             serial: &serial,
@@ -283,7 +285,7 @@ impl Request<'_> {
             not_after,
             client_auth: false,
             ca_issuers_url: ca_issuers_url.as_deref(),
-            crl_url: None,
+            crl_url: crl_url.as_deref(),
         })?;
 
         let row = |word: &str| AuditEvent {
@@ -312,6 +314,7 @@ impl Request<'_> {
                     created_at: now,
                     issued_at: None,
                     superseded_by: None,
+                    revocation: None,
                 },
                 audit: row("certificate-intended"),
             })

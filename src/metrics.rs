@@ -18,6 +18,7 @@ pub struct Metrics {
     validation_failures: Family,
     validations: AtomicU64,
     certificates: AtomicU64,
+    revoked: AtomicU64,
     last_issued: AtomicI64,
     outage: Mutex<Outage>,
 }
@@ -94,6 +95,11 @@ impl Metrics {
         self.last_issued.store(now.unix(), Ordering::Relaxed);
     }
 
+    /// So many certificates were revoked here.
+    pub fn revoked(&self, certificates: usize) {
+        self.revoked.fetch_add(certificates as u64, Ordering::Relaxed);
+    }
+
     /// What failed since a validation last held, and lately.
     pub fn outage(&self, now: Timestamp) -> Outage {
         let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,6 +118,12 @@ impl Metrics {
         one("ca_start_timestamp_seconds", "gauge", "When it started.", &format!(" {}", started.unix()));
         let read = |counter: &AtomicU64| format!(" {}", counter.load(Ordering::Relaxed));
         one("ca_certificates_issued_total", "counter", "Certificates issued.", &read(&self.certificates));
+        one(
+            "ca_certificates_revoked_total",
+            "counter",
+            "Certificates revoked at clients' requests.",
+            &read(&self.revoked),
+        );
         one("ca_validations_total", "counter", "Validations that held.", &read(&self.validations));
         let last = format!(" {}", self.last_issued.load(Ordering::Relaxed));
         one(

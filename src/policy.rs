@@ -1,5 +1,7 @@
 //! Which names may be asked for, and under which profile. Pure: rules and names in, a verdict out.
 
+mod keys;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -11,6 +13,7 @@ use ipnet::IpNet;
 mod bounds;
 
 pub use self::bounds::Bounds;
+pub use self::keys::BlockedKeys;
 
 /// One entry of `policy.allow` or `policy.deny`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -164,6 +164,66 @@ async fn lego_issues_and_renews_with_a_name_server() {
     lego(Names::Asked).await;
 }
 
+/// By the account, by the certificate's key, with and without a reason. What the list says is read by OpenSSL.
+#[tokio::test(flavor = "multi_thread")]
+async fn certbot_and_lego_revoke_and_the_list_says_so() {
+    let (ca, _) = serving(Names::Pinned).await;
+    let certbot = Certbot::new(&ca);
+    let (account, key) = (["account.corp.lan"], ["key.corp.lan"]);
+    succeed(certbot.certonly(&account, "ecdsa", &Show::Standalone)).await;
+    succeed(certbot.certonly(&key, "rsa", &Show::Standalone)).await;
+    let (by_account, by_key) = (certbot.files(account[0]), certbot.files(key[0]));
+    let mut revoke = certbot.command("revoke");
+    revoke.args(["--no-delete-after-revoke", "--reason", "superseded", "--cert-path"]).arg(&by_account.leaf);
+    succeed(revoke).await;
+    let mut revoke = certbot.command("revoke");
+    revoke.args(["--no-delete-after-revoke", "--cert-path"]).arg(&by_key.leaf);
+    revoke.arg("--key-path").arg(&by_key.key);
+    succeed(revoke).await;
+
+    let lego = Lego::new(&ca);
+    let name = ["lego.corp.lan"];
+    succeed(lego.command(&name, "ec256", &["run"])).await;
+    let by_lego = lego.files(name[0]);
+    succeed(lego.command(&name, "ec256", &["revoke", "--keep", "--reason", "5"])).await;
+    // A key that was lost is not used again: both clients make another for the next certificate.
+    succeed(certbot.renew()).await;
+
+    let mut wanted =
+        vec![("Superseded", &account[0]), ("Key Compromise", &key[0]), ("Cessation Of Operation", &name[0])];
+    wanted.sort_unstable();
+    let deadline = Instant::now() + support::ca::PATIENCE;
+    loop {
+        let listed = revoked(&ca).await;
+        if listed.matches("Serial Number:").count() == wanted.len() {
+            for (reason, name) in &wanted {
+                let items = ca.ctl_items(&["show", name]);
+                let item = items.iter().find(|item| item["state"] == "revoked").expect("it is revoked");
+                let serial = item["serial"].as_str().unwrap().to_uppercase();
+                let entry = listed.split("Serial Number: ").find(|entry| entry.starts_with(&serial));
+                assert!(entry.is_some_and(|entry| entry.contains(reason)), "{name}: {reason}: {listed}");
+            }
+            break;
+        }
+        assert!(Instant::now() < deadline, "{listed}");
+        tokio::time::sleep(support::ca::POLL).await;
+    }
+    oracle::check(&ca, &[by_account.held(), by_key.held(), by_lego.held()]).await;
+}
+
+/// The list of the one issuer, as `openssl crl` shows it.
+async fn revoked(ca: &Ca) -> String {
+    let issuer = ca.ctl_items(&["list"])[0]["issuer"].as_str().unwrap().to_owned();
+    let reply = Client::new(ca).plain("GET", &format!("/crl/{issuer}.crl")).await;
+    assert_eq!(reply.status, 200, "{reply}");
+    let file = ca.path("list.crl");
+    std::fs::write(&file, &reply.body).unwrap();
+    let mut command = openssl();
+    command.args(["crl", "-inform", "DER", "-noout", "-text", "-in"]).arg(&file);
+    command.arg("-CAfile").arg(ca.path("intermediate.pem"));
+    succeed(command).await
+}
+
 /// Caddy asks by itself when it starts, and serves what it got.
 #[tokio::test(flavor = "multi_thread")]
 async fn caddy_serves_what_it_asked_for() {

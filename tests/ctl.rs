@@ -11,6 +11,8 @@ mod golden;
 mod programs;
 #[path = "ctl/resolve.rs"]
 mod resolve;
+#[path = "ctl/revocations.rs"]
+mod revocations;
 #[path = "ctl/rows.rs"]
 mod rows;
 #[path = "ctl/tables.rs"]

@@ -60,6 +60,8 @@ impl World {
             route("orders", account["orders"].as_str().unwrap(), Value::Null, 200),
             // Without its inner JWS; tests/account.rs changes keys.
             route("key-change", "/acme/key-change", json!({}), 400),
+            // Without a certificate; tests/revocation.rs revokes.
+            route("revoke-cert", "/acme/revoke-cert", json!({}), 400),
             route("new-order", "/acme/new-order", json!({"identifiers": identifiers}), 201),
             route(
                 "new-authz",

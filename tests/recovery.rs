@@ -64,6 +64,7 @@ impl Beside {
             created_at: at,
             issued_at: None,
             superseded_by: None,
+            revocation: None,
         };
         let audit = event("certificate-intended", at);
         self.0.write(Intend { csr: Some(csr.to_vec()), certificate, audit }).await.unwrap();

@@ -16,7 +16,7 @@ pub(crate) mod canonical;
 mod kind;
 pub(crate) mod spki;
 
-use kind::Judged;
+use kind::{Judged, Judging};
 
 /// A JWS algorithm that we accept, RFC 7518 3.1 and RFC 8037 3.1. Each goes with one kind of key and each kind of key
 /// with one of them. MAC algorithms and `none` cannot be said (RFC 8555 6.2).
@@ -79,21 +79,26 @@ impl AccountKey {
     /// `malformed` for what is no JWK; `badPublicKey` for a key of another kind, a weak one, a point that is not on
     /// its curve, and for a JWK that holds a private part.
     pub fn parse(jwk: &Value) -> Result<Self, Problem> {
-        let Value::Object(members) = jwk else {
-            return Err(Problem::malformed("the JWK is not a JSON object"));
-        };
-        let Judged { algorithm, json, spki, verifier } = kind::judge(members)?;
-        let thumbprint = canonical::thumbprint(&json);
-        Ok(Self { algorithm, json, thumbprint, spki, verifier })
+        Self::judged(jwk, Judging::New)
     }
 
-    /// Reads back what [`to_json`](Self::to_json) wrote.
+    /// Reads back what [`to_json`](Self::to_json) wrote. Whether the key can be broken was asked when it came: an account
+    /// is not locked out by a rule that is younger than it.
     ///
     /// # Errors
     /// As [`parse`](Self::parse).
     pub fn from_json(json: &str) -> Result<Self, Problem> {
         let jwk = serde_json::from_str(json).map_err(|_| Problem::malformed("the JWK is not JSON"))?;
-        Self::parse(&jwk)
+        Self::judged(&jwk, Judging::Kept)
+    }
+
+    fn judged(jwk: &Value, judging: Judging) -> Result<Self, Problem> {
+        let Value::Object(members) = jwk else {
+            return Err(Problem::malformed("the JWK is not a JSON object"));
+        };
+        let Judged { algorithm, json, spki, verifier } = kind::judge(members, judging)?;
+        let thumbprint = canonical::thumbprint(&json);
+        Ok(Self { algorithm, json, thumbprint, spki, verifier })
     }
 
     /// The key as a JWK of its required members, in the form of RFC 7638 3. It is what the store keeps.
@@ -214,6 +219,9 @@ mod tests {
             ("rsa-exponent-3", BadPublicKey, "exponent"),
             ("rsa-exponent-even", BadPublicKey, "exponent"),
             ("rsa-exponent-34-bits", BadPublicKey, "exponent"),
+            ("rsa-small-factor", BadPublicKey, "factor 751"),
+            ("rsa-roca", BadPublicKey, "ROCA"),
+            ("rsa-close-primes", BadPublicKey, "close together"),
             ("okp-x25519", BadPublicKey, "X25519"),
             ("okp-ed448", BadPublicKey, "Ed448"),
             ("okp-short", BadPublicKey, "32 octets"),
@@ -241,6 +249,12 @@ mod tests {
             assert_eq!(kept, plain);
         }
         assert!(AccountKey::from_json("{").is_err());
+    }
+
+    #[test]
+    fn an_account_keeps_a_key_that_no_new_one_may_have() {
+        let jwk = fixture::json("jws/jwk/rsa-close-primes.json").to_string();
+        assert!(AccountKey::from_json(&jwk).is_ok(), "its owner has to sign the change to a better one");
     }
 
     #[test]

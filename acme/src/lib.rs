@@ -12,6 +12,8 @@
 //! | [`order`] | the states of RFC 8555 7.1.6 and their legal moves |
 //! | [`challenge`] | tokens and key authorizations: RFC 8555 8.1 |
 //! | [`csr`] | what is asked of a certificate request: RFC 8555 7.4, RFC 2986 |
+//! | [`quality`] | RSA keys that can be taken apart |
+//! | [`revocation`] | why, and who may say so: RFC 8555 7.6, RFC 5280 5.3.1 |
 //! | [`renewal`] | which certificates of one set of names need attention |
 //!
 //! Nothing here reads a clock, a random generator, a file or a socket: those values are arguments.
@@ -29,5 +31,7 @@ pub mod message;
 pub mod nonce;
 pub mod order;
 pub mod problem;
+pub mod quality;
 pub mod renewal;
+pub mod revocation;
 pub mod time;

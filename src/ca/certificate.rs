@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use acme::id::hex;
+use acme::id::{Serial, hex};
 use acme::time::Timestamp;
 use aws_lc_rs::digest::{SHA256, digest};
 use x509_parser::certificate::X509Certificate;
@@ -30,6 +30,8 @@ pub struct Certificate {
     pub not_after: Timestamp,
     /// Whether it may sign certificates, and how many CAs may stand between it and a leaf.
     pub authority: Option<PathLength>,
+    /// Whether it may sign lists of revoked certificates.
+    pub signs_lists: bool,
     /// Which names the certificates below it may have.
     pub constraints: Constraints,
 }
@@ -72,6 +74,7 @@ impl Certificate {
             not_before: Timestamp::from_unix(x509.validity().not_before.timestamp()),
             not_after: Timestamp::from_unix(x509.validity().not_after.timestamp()),
             authority: authority(&x509)?,
+            signs_lists: x509.key_usage().is_ok_and(|u| u.is_none_or(|u| u.value.crl_sign())),
             constraints,
         })
     }
@@ -155,6 +158,11 @@ impl Certificate {
             format!("the signature of '{}' does not verify under the key of '{}'", self.name, above.name)
         })
     }
+}
+
+/// The serial number of a certificate in DER; `None` when it is none, or when something follows it.
+pub fn serial_of(der: &[u8]) -> Option<Serial> {
+    exactly(der).ok().map(|x509| Serial::from_bytes(x509.raw_serial()))
 }
 
 /// The certificate, when nothing stands behind it.

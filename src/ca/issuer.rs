@@ -133,6 +133,11 @@ impl Issuer {
         self.not_before <= now && now <= self.not_after
     }
 
+    /// Whether it may say what it has revoked: its keyUsage has cRLSign, or it has none (RFC 5280 4.2.1.3).
+    pub fn signs_lists(&self) -> bool {
+        self.certificate.signs_lists
+    }
+
     /// The last second that a leaf may have: the wish, or the issuer's own end when that comes first.
     pub fn clamp(&self, not_after: Timestamp) -> Timestamp {
         not_after.min(self.not_after)

@@ -4,6 +4,7 @@
 mod ca;
 mod every;
 mod leaf;
+mod list;
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -12,8 +13,10 @@ use acme::time::Timestamp;
 use x509_parser::certificate::TbsCertificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
+use x509_parser::revocation_list::TbsCertList;
 
 pub(super) use self::every::check_public_key;
+pub(super) use self::list::number_of as list_number;
 use super::constraints::Constraints;
 
 /// A rule that is broken.
@@ -71,6 +74,18 @@ pub fn check_ca(tbs: &[u8], kind: Kind, above: &Authority<'_>) -> Result<(), Vec
     check(tbs, above, EVERY.iter().chain(CA).chain(of_kind))
 }
 
+/// Judges a list of revoked certificates, by its to-be-signed bytes.
+///
+/// # Errors
+/// Every rule that it breaks.
+pub fn check_list(tbs: &[u8], above: &Authority<'_>) -> Result<(), Vec<Finding>> {
+    match TbsCertList::from_der(tbs) {
+        Ok(([], list)) => gather(LIST.iter().map(|(name, rule)| (*name, rule(&list, above)))),
+        Ok(_) => Err(vec![Finding::new("der", "octets follow the list".into())]),
+        Err(e) => Err(vec![Finding::new("der", e.to_string())]),
+    }
+}
+
 /// The names of the subjectAltName, as text. What is no name of ours is shown as what it is.
 pub(super) fn alternative_names(tbs: &TbsCertificate<'_>) -> Vec<String> {
     match tbs.subject_alternative_name() {
@@ -87,6 +102,8 @@ pub(super) fn sentence(findings: &[Finding]) -> String {
 type Tbs<'a> = TbsCertificate<'a>;
 type Verdict = Result<(), String>;
 type Rule = (&'static str, fn(&Tbs<'_>, &Authority<'_>) -> Verdict);
+
+type ListRule = (&'static str, fn(&TbsCertList<'_>, &Authority<'_>) -> Verdict);
 
 const EVERY: &[Rule] = &[
     ("version", every::version),
@@ -130,6 +147,22 @@ const INTERMEDIATE: &[Rule] = &[
     ("not_self_issued", ca::not_self_issued),
 ];
 
+const LIST: &[ListRule] = &[
+    ("version", list::version),
+    ("signature", list::signature),
+    ("issuer", list::issuer),
+    ("time_form", list::time_form),
+    ("update", list::update),
+    ("number", list::number),
+    ("authority_key_id", list::authority_key_id),
+    ("extensions_known", list::extensions_known),
+    ("revoked_not_empty", list::revoked_not_empty),
+    ("revoked_once", list::revoked_once),
+    ("revoked_serial", list::revoked_serial),
+    ("revoked_date", list::revoked_date),
+    ("revoked_reason", list::revoked_reason),
+];
+
 impl Finding {
     pub(super) fn new(rule: &'static str, detail: String) -> Self {
         Self { rule, detail }
@@ -152,8 +185,12 @@ fn check<'r>(
         Ok(_) => return Err(vec![Finding::new("der", "octets follow the certificate".into())]),
         Err(e) => return Err(vec![Finding::new("der", e.to_string())]),
     };
-    let findings: Vec<Finding> = rules
-        .filter_map(|(name, rule)| rule(&tbs, above).err().map(|detail| Finding::new(name, detail)))
+    gather(rules.map(|(name, rule)| (*name, rule(&tbs, above))))
+}
+
+fn gather(verdicts: impl Iterator<Item = (&'static str, Verdict)>) -> Result<(), Vec<Finding>> {
+    let findings: Vec<Finding> = verdicts
+        .filter_map(|(name, verdict)| verdict.err().map(|detail| Finding::new(name, detail)))
         .collect();
     if findings.is_empty() { Ok(()) } else { Err(findings) }
 }
@@ -170,5 +207,7 @@ fn general_name(name: &GeneralName<'_>) -> String {
     }
 }
 
+#[cfg(test)]
+mod list_tests;
 #[cfg(test)]
 mod tests;

@@ -4,9 +4,11 @@
 //! | module | what it carries out |
 //! |---|---|
 //! | [`key`], [`key_file`], [`passphrase`], [`pem`] | keys: made, used, written, read |
+//! | [`public_key`] | the public half of a key that was lost, from whatever file shows it |
 //! | [`certificate`], [`constraints`] | CA certificates and the names that they permit, RFC 5280 4 |
 //! | [`issuer`] | a CA certificate with its key: what signs leaves |
 //! | `rehearsal`, [`lint`] | the to-be-signed bytes, judged before the key is used |
+//! | [`crl`] | the list of what an issuer has revoked |
 //! | [`draft`] | a leaf, from a template to the signed certificate |
 //! | [`ceremony`] | a root, and an intermediate below it |
 //!
@@ -15,6 +17,7 @@
 pub mod ceremony;
 pub mod certificate;
 pub mod constraints;
+pub mod crl;
 pub mod draft;
 #[cfg(test)]
 mod fixture;
@@ -24,6 +27,7 @@ pub mod key_file;
 pub mod lint;
 pub mod passphrase;
 pub mod pem;
+pub mod public_key;
 mod rehearsal;
 
 use std::path::{Path, PathBuf};
@@ -86,6 +90,10 @@ impl Ca {
         for issuer in &settings.issuers {
             let (issuer, warning) = Issuer::load(issuer, &root)?;
             warnings.extend(warning);
+            warnings.extend((!issuer.signs_lists()).then(|| {
+                let name = issuer.name();
+                format!("'{name}' may not sign CRLs (its keyUsage lacks cRLSign), so nobody learns what it revokes")
+            }));
             warnings.extend(
                 (!issuer.is_active(now)).then(|| format!("{issuer} and does not sign now, at {now}")),
             );
@@ -164,17 +172,20 @@ pub enum Error {
     /// The certificate would break the profile.
     #[error("the certificate would break the profile: {}", lint::sentence(.0))]
     Profile(Vec<lint::Finding>),
+    /// A list of revoked certificates would break its profile.
+    #[error("the list of revoked certificates would break its profile: {}", lint::sentence(.0))]
+    ListProfile(Vec<lint::Finding>),
     /// What was asked for cannot be done; the sentence says why and what would do.
     #[error("{0}")]
     Refused(String),
-    /// The certificate could not be encoded, or the key did not sign.
-    #[error("building the certificate failed: {0}")]
+    /// A certificate or a list could not be encoded, or the key did not sign.
+    #[error("encoding or signing failed: {0}")]
     Build(rcgen::Error),
     /// The bytes to sign were not the ones that were judged.
     #[error("the bytes to sign are not the ones that were checked; nothing was signed")]
     Changed,
     /// The key made a signature that does not verify.
-    #[error("the CA's key made a signature that does not verify; the certificate was thrown away")]
+    #[error("the CA's key made a signature that does not verify; what it signed was thrown away")]
     BadSignature,
 }
 

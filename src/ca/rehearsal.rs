@@ -1,11 +1,14 @@
 //! Rehearsal: a certificate is built once with a throwaway key, so that its to-be-signed bytes can be judged, and once
-//! more with the CA's key, which signs those bytes and no others. Nothing here knows what a good certificate is.
+//! more with the CA's key, which signs those bytes and no others. So is a list of revoked certificates. Nothing here knows
+//! what a good one is.
 
 use rcgen::{
-    CertificateParams, KeyPair, PublicKeyData, SignatureAlgorithm, SigningKey, SubjectPublicKeyInfo,
+    CertificateParams, CertificateRevocationListParams, KeyPair, PublicKeyData, SignatureAlgorithm,
+    SigningKey, SubjectPublicKeyInfo,
 };
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
+use x509_parser::revocation_list::CertificateRevocationList;
 
 use super::Error;
 use super::key::Key;
@@ -39,11 +42,35 @@ pub(super) fn sign(
     key: &Key,
     tbs: &[u8],
 ) -> Result<Vec<u8>, Error> {
-    let der = build(params, public_key, above, Gate { key, tbs }).map_err(|e| match e {
-        rcgen::Error::RemoteKeyError => Error::Changed,
-        other => Error::Build(other),
-    })?;
+    let der = build(params, public_key, above, Gate { key, tbs }).map_err(refused)?;
     check_signature(&der, key)?;
+    Ok(der)
+}
+
+/// The to-be-signed bytes of a list. `issuer` is its certificate in DER.
+pub(super) fn rehearse_list(
+    params: &CertificateRevocationListParams,
+    issuer: &[u8],
+    throwaway: &KeyPair,
+) -> Result<Vec<u8>, Error> {
+    let der = build_list(params, issuer, throwaway).map_err(Error::Build)?;
+    let (_, list) = CertificateRevocationList::from_der(&der).map_err(|e| Error::Refused(e.to_string()))?;
+    Ok(list.tbs_cert_list.as_ref().to_vec())
+}
+
+/// The list, signed. The key signs `tbs` or it does not sign.
+pub(super) fn sign_list(
+    params: &CertificateRevocationListParams,
+    issuer: &[u8],
+    key: &Key,
+    tbs: &[u8],
+) -> Result<Vec<u8>, Error> {
+    let der = build_list(params, issuer, Gate { key, tbs }).map_err(refused)?;
+    let (_, list) = CertificateRevocationList::from_der(&der).map_err(|_| Error::BadSignature)?;
+    let spki = key.subject_public_key_info();
+    let (_, spki) =
+        x509_parser::x509::SubjectPublicKeyInfo::from_der(&spki).map_err(|_| Error::BadSignature)?;
+    list.verify_signature(&spki).map_err(|_| Error::BadSignature)?;
     Ok(der)
 }
 
@@ -89,6 +116,22 @@ fn build(
         Above::Itself => rcgen::Issuer::from_params(params, key),
     };
     params.signed_by(public_key, &issuer).map(|certificate| certificate.der().to_vec())
+}
+
+fn build_list(
+    params: &CertificateRevocationListParams,
+    issuer: &[u8],
+    key: impl SigningKey,
+) -> Result<Vec<u8>, rcgen::Error> {
+    let issuer = rcgen::Issuer::from_ca_cert_der(&issuer.into(), key)?;
+    params.signed_by(&issuer).map(|list| list.der().to_vec())
+}
+
+fn refused(error: rcgen::Error) -> Error {
+    match error {
+        rcgen::Error::RemoteKeyError => Error::Changed,
+        other => Error::Build(other),
+    }
 }
 
 /// A signature that does not verify has given away something of the key, and must not leave the house.

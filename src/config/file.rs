@@ -49,8 +49,8 @@ pub(super) struct Server {
     /// Addresses for ACME over TLS. Default: `["[::]:PORT"]` with the port of `url`. Not used when systemd hands a
     /// socket over.
     pub(super) listen: Option<Vec<String>>,
-    /// Addresses for plain HTTP: the root and the issuers' certificates, nothing else. Default: none. When given,
-    /// leaf certificates say where their issuer can be downloaded (AIA).
+    /// Addresses for plain HTTP: the root, the issuers' certificates and their lists of what is revoked, nothing else.
+    /// Default: none. When given, leaf certificates say where their issuer (AIA) and its list (CRL) can be downloaded.
     #[serde(default)]
     pub(super) plain_listen: Vec<String>,
     /// Addresses for `/health/live`, `/health/ready` and `/metrics`, plain HTTP. Default: none. Keep it on loopback.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use acme::id::Serial;
 use acme::renewal::{self, State, Thresholds};
+use acme::revocation::Reason;
 use acme::time::Timestamp;
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -61,7 +62,7 @@ struct Item {
     not_after: Timestamp,
     /// The used part of the life, 0 to 1 and above.
     used: f64,
-    /// As [`State`], or `superseded`.
+    /// As [`State`], or `superseded`, or `revoked`.
     state: String,
     due: Timestamp,
     issuer: String,
@@ -70,6 +71,10 @@ struct Item {
     order: Option<String>,
     issued_at: Option<Timestamp>,
     superseded_by: Option<Serial>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revocation_reason: Option<Reason>,
 }
 
 /// What `show` tells beside the certificates: orders as `orders --failed` has them.
@@ -184,9 +189,10 @@ fn item(certificate: &Certificate, thresholds: Thresholds, now: Timestamp) -> Op
     }
     let names: Vec<String> = certificate.names.split(',').map(str::to_owned).collect();
     let (begin, end) = (certificate.not_before, certificate.not_after);
-    let state = match &certificate.superseded_by {
-        Some(_) => "superseded".to_owned(),
-        None => renewal::state(begin, end, thresholds, now).to_string(),
+    let state = match (&certificate.revocation, &certificate.superseded_by) {
+        (Some(_), _) => "revoked".to_owned(),
+        (None, Some(_)) => "superseded".to_owned(),
+        (None, None) => renewal::state(begin, end, thresholds, now).to_string(),
     };
     Some(Item {
         name: names.first().cloned().unwrap_or_default(),
@@ -203,13 +209,15 @@ fn item(certificate: &Certificate, thresholds: Thresholds, now: Timestamp) -> Op
         order: certificate.order.as_ref().map(ToString::to_string),
         issued_at: certificate.issued_at,
         superseded_by: certificate.superseded_by.clone(),
+        revoked_at: certificate.revocation.map(|revocation| revocation.at),
+        revocation_reason: certificate.revocation.map(|revocation| revocation.reason),
     })
 }
 
 fn row(item: &Item, now: Timestamp) -> Vec<String> {
     let more = item.names.len() - 1;
     let name = if more == 0 { item.name.clone() } else { format!("{} +{more}", item.name) };
-    let due = if item.state == "superseded" {
+    let due = if matches!(item.state.as_str(), "superseded" | "revoked") {
         "-".to_owned()
     } else if item.due > now {
         format!("in {}", left(item.due, now))
@@ -256,6 +264,9 @@ fn facts(item: &Item, now: Timestamp) -> Vec<(&'static str, String)> {
     ];
     facts.extend(item.account.iter().map(|account| ("account", account.clone())));
     facts.extend(item.order.iter().map(|order| ("order", order.clone())));
+    facts.extend(
+        item.revoked_at.zip(item.revocation_reason).map(|(at, why)| ("revoked", format!("{at} ({why})"))),
+    );
     facts.extend(item.superseded_by.iter().map(|serial| ("superseded by", serial.to_string())));
     facts
 }

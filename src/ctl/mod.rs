@@ -7,6 +7,7 @@ mod orders;
 mod output;
 mod policy;
 mod resolve;
+mod revoke;
 mod span;
 mod table;
 
@@ -56,6 +57,8 @@ enum Verb {
     Show(certificates::Show),
     /// What clients asked for, and why it failed
     Orders(orders::Orders),
+    /// Revoke certificates that must not be trusted any more, and block keys that were lost
+    Revoke(revoke::Revoke),
     /// Keys by which new accounts show whose they are: external account binding
     #[command(subcommand)]
     Eab(eab::Eab),
@@ -108,6 +111,7 @@ impl Cli {
             Verb::Show(show) => show.run(&store, config.renewal, output).await,
             Verb::Orders(orders) => orders.run(&store, output).await,
             Verb::Eab(eab) => eab.run(&config, &store, output).await,
+            Verb::Revoke(revoke) => revoke.run(&store, output).await,
             Verb::Ceremony(_) | Verb::Resolve(_) | Verb::Policy(_) => Ok(()),
         };
         store.close().await;

@@ -32,6 +32,7 @@ pub struct Server {
     stop_tasks: watch::Sender<bool>,
     doors: Vec<JoinHandle<()>>,
     tasks: JoinHandle<()>,
+    lists: JoinHandle<()>,
     addresses: Vec<(Door, SocketAddr)>,
 }
 
@@ -48,8 +49,14 @@ impl Server {
         let store = Store::open(&live.config.store, &Options::default()).await?;
         let (app, requests) = App::new(live, store, clock);
         keep_issuers(&app, &app.live()).await?;
+        tasks::learn_blocked_keys(&app).await?;
         tasks::settle_what_a_stop_left(&app).await?;
-        tasks::issue_own_certificate(&app).await?;
+        // Side by side, so that they share their commits. A list that cannot be made keeps nobody from being served.
+        let (own, lists) = tokio::join!(tasks::issue_own_certificate(&app), tasks::publish_lists(&app));
+        own?;
+        if let Err(error) = lists {
+            tracing::error!(error = format!("{error:#}"), "there is no list of what is revoked yet");
+        }
 
         let (stop, stopping) = watch::channel(false);
         let mut doors = Vec::new();
@@ -65,11 +72,12 @@ impl Server {
             doors.push(tokio::spawn(accept::serve(listener, tls, router, stopping.clone())));
         }
         let (stop_tasks, stopping) = watch::channel(false);
+        let lists = tokio::spawn(tasks::keep_lists(Arc::clone(&app), stopping.clone()));
         let tasks = tokio::spawn(tasks::run(Arc::clone(&app), requests, stopping));
         for (door, address) in &addresses {
             tracing::info!(%door, %address, "listening");
         }
-        Ok(Self { app, stop, stop_tasks, doors, tasks, addresses })
+        Ok(Self { app, stop, stop_tasks, doors, tasks, lists, addresses })
     }
 
     /// The shared parts.
@@ -112,6 +120,7 @@ impl Server {
             // Only now: a request under way may wait for a task.
             self.stop_tasks.send_replace(true);
             let _ = self.tasks.await;
+            let _ = self.lists.await;
         };
         if tokio::time::timeout(DRAIN, drain).await.is_err() {
             tracing::warn!("some requests did not end in time; what they were doing is in the store");

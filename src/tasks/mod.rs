@@ -5,6 +5,7 @@
 //! durable lists of work. The channel from `web` only saves looking at them.
 
 mod chore;
+mod lists;
 mod own;
 mod recovery;
 mod validation;
@@ -20,6 +21,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use acme::id::{AccountId, AuthorizationId};
 use store::prune::Prune;
 
+pub use self::lists::{learn_blocked_keys, publish as publish_lists, run as keep_lists};
 pub use self::own::{issue as issue_own_certificate, renew as renew_own_certificate};
 pub use self::recovery::settle as settle_what_a_stop_left;
 

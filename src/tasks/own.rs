@@ -53,6 +53,7 @@ pub async fn issue(app: &App) -> anyhow::Result<()> {
     let half = Duration::from_secs(issued.not_after.seconds_since(now).unsigned_abs() / 2);
     app.set_own(Own {
         key: Arc::new(CertifiedKey::new(chain, key)),
+        serial: issued.serial,
         renew_at: now.plus(half),
         not_after: issued.not_after,
         issuer: issuer.id().to_owned(),

@@ -14,7 +14,8 @@ use store::order::{FailOrder, Order};
 use crate::app::{App, Live};
 use crate::audit;
 use crate::issuance::Validity;
-use crate::{issuance, policy};
+use crate::policy::BlockedKeys;
+use crate::{issuance, policy, revocation};
 
 /// At start, before anybody is served: every intent is a stopped one. The server's own are given up; orders' are given
 /// up and their orders issued anew.
@@ -61,14 +62,20 @@ async fn take_up(app: &App, order: &Order, intents: &[Serial]) {
     // A profile that was removed meanwhile: the default's lifetime is what it would get today.
     let Some(profile) = profiles.get(name).or_else(|| profiles.get(policy::DEFAULT_PROFILE)) else { return };
     let now = app.clock.now();
-    if let Err(problem) = may_still_be_issued(order, &live, now) {
-        return give_up(app, order, problem).await;
-    }
-    let recovered =
-        issuance::recover(order, intents, profile.lifetime, &live.ca, app.urls.plain(), &app.store, now)
-            .await;
-    match recovered {
-        Ok(_) => app.metrics.issued(now),
+    let spki = match may_still_be_issued(order, &live, &app.keys, now) {
+        Ok(spki) => spki,
+        Err(problem) => return give_up(app, order, problem).await,
+    };
+    let recovered = async {
+        let issued =
+            issuance::recover(order, intents, profile.lifetime, &live.ca, app.urls.plain(), &app.store, now)
+                .await?;
+        app.metrics.issued(now);
+        revocation::revoke_if_blocked(&issued.serial, &spki, &app.keys, &app.store, now).await?;
+        anyhow::Ok(())
+    };
+    match recovered.await {
+        Ok(()) => {}
         Err(error) => {
             let error = format!("{error:#}");
             tracing::error!(order = %order.id, error, "an order could not be taken up; it is tried again");
@@ -76,15 +83,24 @@ async fn take_up(app: &App, order: &Order, intents: &[Serial]) {
     }
 }
 
-/// What was judged when the order was made, judged again: keys, rules and time have moved on.
-fn may_still_be_issued(order: &Order, live: &Live, now: Timestamp) -> Result<(), Problem> {
-    CertificateRequest::parse(order.csr.as_deref().unwrap_or_default())?;
+/// What was judged when the order was made, judged again: keys, rules and time have moved on. Gives the SHA-256 of the
+/// key that it is for.
+fn may_still_be_issued(
+    order: &Order,
+    live: &Live,
+    keys: &BlockedKeys,
+    now: Timestamp,
+) -> Result<[u8; 32], Problem> {
+    let csr = CertificateRequest::parse(order.csr.as_deref().unwrap_or_default())?;
+    keys.check_request(&csr)?;
+    let spki = csr.spki_sha256();
     // Without an issuer whose time it is, it is tried again later: that can be mended.
-    let Ok(issuer) = live.ca.active(now) else { return Ok(()) };
+    let Ok(issuer) = live.ca.active(now) else { return Ok(spki) };
     let validity = Validity { not_before: order.not_before, not_after: order.not_after };
     validity.still_fits((issuer.not_before(), issuer.not_after()), now)?;
     let judge = |name: &Identifier| live.config.policy.judge(name).and_then(|()| issuer.permits(name));
-    policy::judge_all(&order.identifiers, judge).map(|_| ())
+    policy::judge_all(&order.identifiers, judge)?;
+    Ok(spki)
 }
 
 /// Ends an order that nobody will ever issue; its intents go with it.

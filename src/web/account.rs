@@ -34,6 +34,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
         let detail = "no account has this key, and onlyReturnExisting forbids to make one";
         return Err(Problem::new(Kind::AccountDoesNotExist, detail).into());
     }
+    app.keys.check_account(&signed.key)?;
     let now = app.clock.now();
     let live = app.live();
     if let Some(terms) = live.config.accounts.terms_url(app.urls.base())
@@ -123,6 +124,7 @@ pub(super) async fn change_key(
     if new.old_key != signed.known.key {
         return Err(Problem::malformed("oldKey in the inner payload is not the key of the account").into());
     }
+    app.keys.check_account(&new.key)?;
     let now = app.clock.now();
     let change = ChangeKey {
         id: account.id.clone(),

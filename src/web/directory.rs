@@ -25,7 +25,7 @@ pub(super) async fn directory(State(app): State<Arc<App>>) -> Response {
         new_order: app.urls.of("/acme/new-order"),
         // Without reuse, what it makes would serve nothing.
         new_authz: (!live.config.reuse.is_zero()).then(|| app.urls.of("/acme/new-authz")),
-        revoke_cert: None,
+        revoke_cert: Some(app.urls.of("/acme/revoke-cert")),
         key_change: Some(app.urls.of("/acme/key-change")),
         renewal_info: None,
         meta: Meta {

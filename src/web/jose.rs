@@ -33,6 +33,14 @@ pub(super) struct SelfSigned {
     envelope: Envelope,
 }
 
+/// A request that either of them signed, as revokeCert takes it.
+pub(super) enum Signed {
+    /// By an account.
+    Account(Authenticated),
+    /// By the key in it.
+    Key(SelfSigned),
+}
+
 impl Authenticated {
     /// The payload as JSON.
     pub(super) fn payload<T: DeserializeOwned>(&self) -> Result<T, Problem> {
@@ -72,9 +80,32 @@ impl SelfSigned {
     }
 }
 
+impl Signed {
+    /// The payload as JSON.
+    pub(super) fn payload<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        match self {
+            Self::Account(signed) => signed.payload(),
+            Self::Key(signed) => signed.payload(),
+        }
+    }
+}
+
+/// A request signed by an account of ours, named by `kid`, or by the key that it carries: RFC 8555 7.6.
+pub(super) async fn by_account_or_own_key(app: &App, request: Request<Body>) -> Result<Signed, Error> {
+    let (path, envelope) = read(request).await?;
+    match &envelope.header.key {
+        KeyRef::Kid(_) => of_account(app, &path, envelope).await.map(Signed::Account),
+        KeyRef::Jwk(_) => of_own_key(app, &path, envelope).map(Signed::Key),
+    }
+}
+
 /// A request signed by an account of ours, named by `kid`.
 pub(super) async fn by_account(app: &App, request: Request<Body>) -> Result<Authenticated, Error> {
     let (path, envelope) = read(request).await?;
+    of_account(app, &path, envelope).await
+}
+
+async fn of_account(app: &App, path: &str, envelope: Envelope) -> Result<Authenticated, Error> {
     let KeyRef::Kid(kid) = &envelope.header.key else {
         return Err(Problem::malformed(
             "this request is signed with kid, the account's URL, and not with jwk",
@@ -83,7 +114,7 @@ pub(super) async fn by_account(app: &App, request: Request<Body>) -> Result<Auth
     };
     let known = account(app, kid).await?;
     envelope.verify(&known.key)?;
-    spend(app, &path, &envelope)?;
+    spend(app, path, &envelope)?;
     if known.account.status != AccountStatus::Valid {
         let detail = format!("the account is {}", known.account.status);
         return Err(Problem::unauthorized(detail).with_status(401).into());
@@ -94,11 +125,15 @@ pub(super) async fn by_account(app: &App, request: Request<Body>) -> Result<Auth
 /// A request signed by the key that it carries, as newAccount demands.
 pub(super) async fn by_own_key(app: &App, request: Request<Body>) -> Result<SelfSigned, Error> {
     let (path, envelope) = read(request).await?;
+    of_own_key(app, &path, envelope)
+}
+
+fn of_own_key(app: &App, path: &str, envelope: Envelope) -> Result<SelfSigned, Error> {
     let KeyRef::Jwk(key) = &envelope.header.key else {
         return Err(Problem::malformed("this request carries its key as jwk, and no kid").into());
     };
     envelope.verify(key)?;
-    spend(app, &path, &envelope)?;
+    spend(app, path, &envelope)?;
     Ok(SelfSigned { key: key.clone(), envelope })
 }
 

@@ -6,9 +6,11 @@ mod certificate;
 mod directory;
 mod error;
 mod external_account;
+mod http_date;
 mod jose;
 mod json;
 mod order;
+mod revocation;
 mod status;
 
 use std::sync::Arc;
@@ -44,6 +46,8 @@ pub fn acme(app: Arc<App>) -> Router {
         .route("/acme/challenge/{id}/{type}", post(authorization::challenge))
         .route("/acme/certificate/{serial}", post(certificate::download))
         .route("/acme/certificate/{serial}/{chain}", post(certificate::download_alternate))
+        .route("/acme/revoke-cert", post(revocation::revoke))
+        .route("/crl/{file}", get(revocation::list))
         .route("/root.pem", get(certificate::root_pem))
         .route("/terms", get(directory::terms))
         .method_not_allowed_fallback(method_not_allowed)
@@ -58,6 +62,7 @@ pub fn plain(app: Arc<App>) -> Router {
         .route("/root.pem", get(certificate::root_pem))
         .route("/root.der", get(certificate::root_der))
         .route("/issuer/{file}", get(certificate::issuer))
+        .route("/crl/{file}", get(revocation::list))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .with_state(app)
@@ -172,6 +177,8 @@ const ROUTES: &[&str] = &[
     "/acme/challenge/{id}/{type}",
     "/acme/certificate/{serial}",
     "/acme/certificate/{serial}/{chain}",
+    "/acme/revoke-cert",
+    "/crl/{file}",
     "/root.pem",
     "/terms",
 ];

@@ -27,6 +27,7 @@ use crate::ca::pem;
 use crate::issuance::{self, Plan, Span, Validity};
 use crate::policy::{self, Bounds};
 use crate::recent::Download;
+use crate::revocation;
 
 /// newOrder, RFC 8555 7.4.
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) -> Result<Response, Error> {
@@ -128,6 +129,7 @@ pub(super) async fn finalize(
     // Rules and issuer may have changed since the order was made.
     let identifiers = may_be_certified(&live, signed.known.bounds.as_ref(), &order.identifiers, now)?;
     csr.check(&identifiers)?;
+    app.keys.check_request(&csr)?;
     // RFC 8555 11.1; whose it is, is nobody's business.
     if key_of.is_some() {
         let detail = "the key of the CSR is an account key; make another (RFC 8555 11.1)";
@@ -174,6 +176,8 @@ async fn issue(
                 issued.serial.clone(),
                 Download { account: plan.account, issuer: issued.issuer.clone(), pem },
             );
+            let spki = plan.csr.spki_sha256();
+            revocation::revoke_if_blocked(&issued.serial, &spki, &app.keys, &app.store, now).await?;
         }
         issued
     });

@@ -30,6 +30,7 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
             Some(own) => Err(format!("it ended at {}", own.not_after)),
             None => Err("there is none".to_owned()),
         }),
+        lists: Check::of(lists(&app, now)),
         validation: Check::of(if outage.is_general() {
             let names = outage.names.len();
             let since = outage.since.unwrap_or(now);
@@ -42,9 +43,17 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
         }),
         now,
     };
-    let well =
-        [&body.store, &body.signer, &body.own_certificate, &body.validation].iter().all(|check| check.ok);
+    let well = [&body.store, &body.signer, &body.own_certificate, &body.lists, &body.validation]
+        .iter()
+        .all(|c| c.ok);
     json::respond(if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &body)
+}
+
+/// Whether everybody who insists on a list of what is revoked finds one that is not over.
+fn lists(app: &App, now: Timestamp) -> Result<(), String> {
+    let live = app.live();
+    let mut signers = live.ca.issuers().iter().filter(|issuer| issuer.signs_lists() && issuer.is_active(now));
+    signers.try_for_each(|issuer| app.lists.check(issuer.id(), now))
 }
 
 /// Prometheus' text format.
@@ -61,6 +70,7 @@ struct Health {
     store: Check,
     signer: Check,
     own_certificate: Check,
+    lists: Check,
     validation: Check,
     now: Timestamp,
 }

@@ -2,6 +2,7 @@
 //! is in [`crate::issuance`].
 
 use acme::id::{AccountId, OrderId, Serial};
+use acme::revocation::Reason;
 use acme::time::Timestamp;
 
 use crate::error::Error;
@@ -11,9 +12,11 @@ use crate::store::Store;
 macro_rules! columns {
     () => {
         "c.serial, c.order_id, c.account_id, c.purpose, c.names, c.issuer, c.spki, c.status, c.tbs, c.der, \
-         c.not_before, c.not_after, c.created_at, c.issued_at, c.superseded_by"
+         c.not_before, c.not_after, c.created_at, c.issued_at, c.superseded_by, c.revoked_at, \
+         c.revocation_reason"
     };
 }
+pub(crate) use columns;
 
 /// What a certificate was made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -68,6 +71,17 @@ pub struct Certificate {
     pub issued_at: Option<Timestamp>,
     /// The certificate that took its place.
     pub superseded_by: Option<Serial>,
+    /// Since when, and why, it must not be trusted any more.
+    pub revocation: Option<Revocation>,
+}
+
+/// That a certificate is revoked, RFC 5280 5.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// Since when.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: Reason,
 }
 
 /// A certificate authority that signs, or once signed, for us.
@@ -175,7 +189,7 @@ impl Store {
         )
     }
 
-    /// Current certificates that end before `not_after`, the first to end first.
+    /// Current certificates, without those that are revoked, that end before `not_after`, the first to end first.
     ///
     /// # Errors
     /// What the database could not do.
@@ -204,7 +218,8 @@ pub(crate) const EXPIRING: &str = concat!(
     "SELECT ",
     columns!(),
     " FROM certificate c
-     WHERE c.status = 'issued' AND c.superseded_by IS NULL AND c.not_after < $1 ORDER BY c.not_after LIMIT $2"
+     WHERE c.status = 'issued' AND c.superseded_by IS NULL AND c.revoked_at IS NULL
+       AND c.not_after < $1 ORDER BY c.not_after LIMIT $2"
 );
 
 pub(crate) const INTENDED: &str = concat!(
@@ -260,6 +275,10 @@ impl Record for Certificate {
             created_at: row.time("created_at")?,
             issued_at: row.time_or_null("issued_at")?,
             superseded_by: row.word_or_null("superseded_by", Serial::parse)?,
+            revocation: match row.time_or_null("revoked_at")? {
+                Some(at) => Some(Revocation { at, reason: row.word("revocation_reason", Reason::parse)? }),
+                None => None,
+            },
         })
     }
 }

@@ -9,6 +9,7 @@
 //! | [`authorization`] | authorizations, RFC 8555 7.1.4, and their challenges |
 //! | [`issuance`] | from the intent to sign to the certificate, or to giving it up |
 //! | [`certificate`] | certificates and the chains of their issuers |
+//! | [`revocation`] | what is revoked, which keys are blocked, the numbers of the lists that say so |
 //! | [`audit`] | what happened, for ever |
 //! | [`prune`] | what need not be kept |
 //!
@@ -34,6 +35,7 @@ pub mod external_account;
 pub mod issuance;
 pub mod order;
 pub mod prune;
+pub mod revocation;
 
 pub use error::Error;
 pub use open::Options;

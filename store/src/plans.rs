@@ -3,7 +3,7 @@
 
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 
-use crate::{Options, Store, account, authorization, certificate, issuance, order, prune};
+use crate::{Options, Store, account, authorization, certificate, issuance, order, prune, revocation};
 
 /// The plan of a statement with nothing bound, one line a step.
 async fn plan(connection: &mut SqliteConnection, sql: &str) -> Vec<String> {
@@ -36,6 +36,10 @@ async fn no_statement_that_is_run_often_reads_a_whole_table() {
         (issuance::SUPERSEDE, "certificate_current"),
         (certificate::EXPIRING, "certificate_expiry"),
         (certificate::INTENDED, "certificate_intended"),
+        (revocation::REVOKE, "sqlite_autoindex_certificate"),
+        (revocation::REVISION, "PRIMARY KEY (what=?)"),
+        (revocation::REVOKED, "certificate_revoked (issuer=? AND not_after>?)"),
+        (revocation::OF_KEY, "certificate_spki"),
         (prune::UNLINK, "orders_expiry"),
         (prune::DELETE, "orders_expiry"),
     ];

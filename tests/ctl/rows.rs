@@ -218,6 +218,7 @@ impl Rows {
             created_at: at,
             issued_at: None,
             superseded_by: None,
+            revocation: None,
         };
         let audit = self.event("certificate-intended");
         let csr = order.map(|_| vec![0x30; 4]);

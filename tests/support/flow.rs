@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use openssl::pkey::{PKey, Private};
+use openssl::x509::X509;
 use serde_json::{Value, json};
 
 use super::ca::PATIENCE;
@@ -109,12 +111,37 @@ impl Client {
 
     /// Everything.
     pub async fn issue(&self, names: &[&str], responder: &Responder) -> Issued {
+        self.issue_for(names, &ec_key(), responder).await
+    }
+
+    /// The same for a key of the caller's.
+    pub async fn issue_for(&self, names: &[&str], key: &PKey<Private>, responder: &Responder) -> Issued {
         let order = self.ready_order(names, responder).await;
-        let key = ec_key();
-        let reply = self.finalize(&order, &Request::new(names, &key).to_der()).await;
+        let reply = self.finalize(&order, &Request::new(names, key).to_der()).await;
         assert_eq!(reply.status, 200, "{reply}");
         let pem = self.certificate(&order).await;
         Issued { order, pem }
+    }
+}
+
+impl Issued {
+    /// The leaf.
+    pub fn leaf(&self) -> X509 {
+        X509::stack_from_pem(self.pem.as_bytes()).expect("PEM").swap_remove(0)
+    }
+
+    /// Its serial, as ours are written.
+    pub fn serial(&self) -> String {
+        acme::id::hex(&self.leaf().serial_number().to_bn().expect("a number").to_vec())
+    }
+
+    /// What revokes it, RFC 8555 7.6.
+    pub fn revocation(&self, reason: Option<i64>) -> Value {
+        let mut payload = json!({"certificate": b64(&self.leaf().to_der().expect("DER"))});
+        if let Some(reason) = reason {
+            payload["reason"] = reason.into();
+        }
+        payload
     }
 }
 

@@ -119,6 +119,7 @@ fn success(reply: &Reply, base: &str, broken: &mut Broken) {
         ("OPTIONS", _) | ("GET" | "POST", "/acme/new-nonce") => &[204],
         (_, "/acme/new-account") => &[200, 201],
         (_, "/acme/new-order" | "/acme/new-authz") => &[201],
+        (_, route) if route.starts_with("/crl/") => &[200, 304],
         _ => &[200],
     };
     broken.unless(
@@ -127,6 +128,10 @@ fn success(reply: &Reply, base: &str, broken: &mut Broken) {
     );
     if reply.status == 204 || reply.method == "HEAD" {
         broken.unless(reply.body.is_empty(), "no body where none is due");
+        return;
+    }
+    if route == "/acme/revoke-cert" || reply.status == 304 {
+        broken.unless(reply.body.is_empty(), "a revocation that succeeds has an empty body (acme.sh)");
         return;
     }
     match reply.header("content-type").unwrap_or_default() {
@@ -148,6 +153,11 @@ fn success(reply: &Reply, base: &str, broken: &mut Broken) {
         }
         "application/x-pem-file" => broken.unless(route == "/root.pem", "PEM on its own route alone"),
         "text/plain; charset=utf-8" => broken.unless(route == "/terms", "plain text on its own route alone"),
+        "application/pkix-crl" => {
+            broken.unless(route.starts_with("/crl/"), "a CRL on its own route alone");
+            let cache = reply.header("cache-control").unwrap_or_default();
+            broken.unless(cache.contains("max-age="), "a CRL says how long it may be cached");
+        }
         other => broken.unless(false, format!("a media type that clients know: {other}")),
     }
 }

@@ -12,6 +12,7 @@ use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo};
 use crate::jwk::canonical;
 use crate::jwk::spki::{self, Curve};
 use crate::problem::Problem;
+use crate::quality;
 
 /// A kind of key that certificates are issued for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +99,13 @@ fn rsa(raw: &[u8], octets: &[u8]) -> Result<Kind, Problem> {
     if spki::minimal(key.exponent) != [1, 0, 1] {
         return Err(Problem::bad_csr("the exponent of an RSA key must be 65537"));
     }
-    in_der(Kind::Rsa, raw, &spki::rsa(key.modulus, key.exponent))
+    in_der(Kind::Rsa, raw, &spki::rsa(key.modulus, key.exponent))?;
+    match quality::check_modulus(key.modulus) {
+        Ok(()) => Ok(Kind::Rsa),
+        Err(weakness) => {
+            Err(Problem::bad_csr(format!("the RSA key can be broken: {weakness}; make another")))
+        }
+    }
 }
 
 fn ec(raw: &[u8], octets: &[u8]) -> Result<Kind, Problem> {

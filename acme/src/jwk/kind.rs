@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::spki::{self, Curve};
 use super::{Algorithm, canonical};
 use crate::problem::{Kind, Problem, plain};
+use crate::quality;
 
 /// What is left of a JWK once it was judged.
 pub(super) struct Judged {
@@ -18,8 +19,17 @@ pub(super) struct Judged {
     pub(super) verifier: Box<dyn JwsVerifier>,
 }
 
+/// Which key is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judging {
+    /// One that came in a request.
+    New,
+    /// One that an account has had for a while, perhaps since before a rule was made.
+    Kept,
+}
+
 /// Judges the members of a JWK.
-pub(super) fn judge(members: &Map<String, Value>) -> Result<Judged, Problem> {
+pub(super) fn judge(members: &Map<String, Value>, judging: Judging) -> Result<Judged, Problem> {
     if let Some(part) = PRIVATE_PARTS.iter().find(|part| members.contains_key(**part)) {
         return Err(refuse(format!(
             "the JWK holds a private part ({part}); make a new key, and send the public half alone"
@@ -27,7 +37,7 @@ pub(super) fn judge(members: &Map<String, Value>) -> Result<Judged, Problem> {
     }
     match text(members, "kty")? {
         "EC" => ec(members),
-        "RSA" => rsa(members),
+        "RSA" => rsa(members, judging),
         "OKP" => okp(members),
         other => Err(refuse(format!("key type {} is not accepted; {ACCEPTED}", plain(other, 40)))),
     }
@@ -57,7 +67,7 @@ fn ec(members: &Map<String, Value>) -> Result<Judged, Problem> {
     Ok(Judged { algorithm, json, spki, verifier: Box::new(verifier) })
 }
 
-fn rsa(members: &Map<String, Value>) -> Result<Judged, Problem> {
+fn rsa(members: &Map<String, Value>, judging: Judging) -> Result<Judged, Problem> {
     let (n, e) = (octets(members, "n")?, octets(members, "e")?);
     let begins_with_zero = |number: &[u8]| number.first().is_none_or(|first| *first == 0);
     if begins_with_zero(&n) || begins_with_zero(&e) {
@@ -76,6 +86,11 @@ fn rsa(members: &Map<String, Value>) -> Result<Judged, Problem> {
     }
     if !is_odd(&e) || spki::bits(&e) > 33 || matches!(e.as_slice(), [..=3]) {
         return Err(refuse("the exponent of an RSA key is odd, more than 3 and less than 2^33; use 65537"));
+    }
+    if judging == Judging::New
+        && let Err(weakness) = quality::check_modulus(&n)
+    {
+        return Err(refuse(format!("the RSA key can be broken: {weakness}; make another")));
     }
     let spki = spki::rsa(&n, &e);
     let verifier = RS256.verifier_from_der(&spki).map_err(|_| refuse("n and e are not an RSA public key"))?;

@@ -36,10 +36,15 @@ pub(super) fn issuer(tbs: &Tbs<'_>, above: &Authority<'_>) -> Verdict {
 
 /// RFC 5280 4.1.2.5: UTCTime through 2049, GeneralizedTime after.
 pub(super) fn time_form(tbs: &Tbs<'_>, _: &Authority<'_>) -> Verdict {
-    let right = |time: ASN1Time| time.is_utctime() == (time.to_datetime().year() < 2050);
+    let right = is_in_right_form;
     require(right(tbs.validity.not_before) && right(tbs.validity.not_after), || {
         "dates are UTCTime through 2049 and GeneralizedTime after".into()
     })
+}
+
+/// A time in its one form.
+pub(super) fn is_in_right_form(time: ASN1Time) -> bool {
+    time.is_utctime() == (time.to_datetime().year() < 2050)
 }
 
 pub(super) fn validity(tbs: &Tbs<'_>, above: &Authority<'_>) -> Verdict {
@@ -88,9 +93,12 @@ pub(super) fn extensions_once(tbs: &Tbs<'_>, _: &Authority<'_>) -> Verdict {
 /// The key identifier of the issuer, and nothing beside it: issuer and serial would tie a leaf to one certificate of
 /// the issuer's key, RFC 5280 4.2.1.1.
 pub(super) fn authority_key_id(tbs: &Tbs<'_>, above: &Authority<'_>) -> Verdict {
-    let Some(extension) = find(tbs, &oid::OID_X509_EXT_AUTHORITY_KEY_IDENTIFIER) else {
-        return Err("is missing".into());
-    };
+    is_authority_key_id(find(tbs, &oid::OID_X509_EXT_AUTHORITY_KEY_IDENTIFIER), above)
+}
+
+/// The rule itself, which holds for lists as well.
+pub(super) fn is_authority_key_id(extension: Option<&X509Extension<'_>>, above: &Authority<'_>) -> Verdict {
+    let Some(extension) = extension else { return Err("is missing".into()) };
     let ParsedExtension::AuthorityKeyIdentifier(id) = extension.parsed_extension() else {
         return Err("cannot be read".into());
     };

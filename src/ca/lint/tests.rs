@@ -10,7 +10,7 @@ use crate::ca::issuer::Issuer;
 
 /// The elements of a certificate's to-be-signed part, in order.
 #[derive(Clone)]
-struct Parts(Vec<Vec<u8>>);
+pub(super) struct Parts(pub(super) Vec<Vec<u8>>);
 
 const VERSION: usize = 0;
 const SERIAL: usize = 1;
@@ -31,7 +31,7 @@ const CRL_DISTRIBUTION: &[u8] = &[0x55, 0x1d, 31];
 const AUTHORITY_INFORMATION: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 1];
 const UNKNOWN: &[u8] = &[0x55, 0x1d, 99];
 
-fn children(der: &[u8]) -> Vec<Vec<u8>> {
+pub(super) fn children(der: &[u8]) -> Vec<Vec<u8>> {
     let (_, outer) = Any::from_der(der).unwrap();
     let mut rest = outer.data;
     let mut all = Vec::new();
@@ -43,7 +43,7 @@ fn children(der: &[u8]) -> Vec<Vec<u8>> {
     all
 }
 
-fn extension(oid: &[u8], critical: bool, value: &[u8]) -> Vec<u8> {
+pub(super) fn extension(oid: &[u8], critical: bool, value: &[u8]) -> Vec<u8> {
     let flag: &[u8] = if critical { &[1, 1, 0xff] } else { &[] };
     tlv(0x30, &[&tlv(6, oid), flag, &tlv(4, value)].concat())
 }
@@ -53,7 +53,7 @@ impl Parts {
         Self(children(tbs))
     }
 
-    fn with(mut self, part: usize, der: Vec<u8>) -> Self {
+    pub(super) fn with(mut self, part: usize, der: Vec<u8>) -> Self {
         self.0[part] = der;
         self
     }
@@ -76,12 +76,12 @@ impl Parts {
         self
     }
 
-    fn der(&self) -> Vec<u8> {
+    pub(super) fn der(&self) -> Vec<u8> {
         tlv(0x30, &self.0.concat())
     }
 }
 
-fn rules(verdict: Result<(), Vec<Finding>>) -> Vec<&'static str> {
+pub(super) fn rules(verdict: Result<(), Vec<Finding>>) -> Vec<&'static str> {
     verdict.err().unwrap_or_default().iter().map(|finding| finding.rule).collect()
 }
 
@@ -115,15 +115,15 @@ impl Leaf {
     }
 }
 
-fn utc(text: &str) -> Vec<u8> {
+pub(super) fn utc(text: &str) -> Vec<u8> {
     tlv(0x17, text.as_bytes())
 }
 
-fn generalized(text: &str) -> Vec<u8> {
+pub(super) fn generalized(text: &str) -> Vec<u8> {
     tlv(0x18, text.as_bytes())
 }
 
-fn common_name(text: &str) -> Vec<u8> {
+pub(super) fn common_name(text: &str) -> Vec<u8> {
     tlv(0x30, &tlv(0x31, &tlv(0x30, &[tlv(6, &[0x55, 4, 3]), tlv(12, text.as_bytes())].concat())))
 }
 

@@ -421,6 +421,7 @@ fn certificate(serial: Serial, names: &str) -> Certificate {
         created_at: now(),
         issued_at: None,
         superseded_by: None,
+        revocation: None,
     }
 }
 
