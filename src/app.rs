@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::ca::Ca;
 use crate::clock::Clock;
 use crate::config::{Config, Terms};
+use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::policy::BlockedKeys;
 use crate::recent::{Download, Known, Recent};
@@ -33,6 +34,8 @@ pub struct App {
     pub store: Store,
     /// Anti-replay nonces; lock-free.
     pub nonces: Nonces,
+    /// What clients asked for lately; doors and tasks count, each bucket under its own lock.
+    pub limits: Limits,
     /// Counters; touched by doors and tasks alone.
     pub metrics: Metrics,
     /// Accounts that were read a moment ago.
@@ -156,6 +159,7 @@ impl App {
             clock,
             store,
             nonces: Nonces::new(crate::random()),
+            limits: Limits::default(),
             metrics: Metrics::default(),
             accounts: Recent::new(8_192),
             authorizations: Recent::new(2_048),

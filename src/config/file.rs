@@ -168,17 +168,21 @@ pub(super) struct Accounts {
     pub(super) terms_of_service: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Limits {
-    /// Caps on what one account may have under way at once. Default: `true`; `false` is for load tests.
-    pub(super) enabled: bool,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { enabled: true }
-    }
+    /// Whether anything is limited: rates, and what one account may have under way at once. Default: `true`; `false` is
+    /// for load tests.
+    pub(super) enabled: Option<bool>,
+    /// New accounts from one address, or from one IPv6 network of 64 bits: so many at once, and as many again within the
+    /// span. Default: `600/1h`.
+    pub(super) new_accounts: Option<String>,
+    /// New orders of one account. Default: `1500/1h`.
+    pub(super) new_orders: Option<String>,
+    /// Failed validations of one name by one account; then the account can order that name only later. Default: `60/1h`.
+    pub(super) failed_validations: Option<String>,
+    /// Orders of one account that are open: neither valid nor invalid, nor a day old. Default: 1000.
+    pub(super) pending_orders: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]

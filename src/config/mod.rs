@@ -19,8 +19,9 @@ use ipnet::IpNet;
 
 pub use self::url::ServerUrl;
 
+use crate::limits::Rate;
 use crate::policy::Rule;
-use crate::{ca, policy, resolver, validate};
+use crate::{ca, limits, policy, resolver, validate};
 
 /// The configuration, judged.
 #[derive(Clone, Debug)]
@@ -49,8 +50,8 @@ pub struct Config {
     pub policy: policy::Settings,
     /// Who may have an account.
     pub accounts: Accounts,
-    /// Whether caps are enforced.
-    pub limits: bool,
+    /// How much one client may ask for in a while.
+    pub limits: limits::Settings,
     /// When a certificate is overdue, and when critical.
     pub renewal: Thresholds,
 }
@@ -161,7 +162,7 @@ impl Config {
             reuse: duration("validation.reuse", file.validation.reuse.as_deref(), "24h", "0s", "30d")?,
             policy: policy_settings(&file.policy, &file.profiles)?,
             accounts: accounts(file.accounts, dir)?,
-            limits: file.limits.enabled,
+            limits: limits(&file.limits)?,
             renewal: thresholds(&file.renewal)?,
         })
     }
@@ -392,6 +393,29 @@ fn accounts(file: file::Accounts, dir: &Path) -> Result<Accounts, Error> {
         path => path.map(|path| Terms::File(dir.join(path))),
     };
     Ok(Accounts { external_account_required: file.external_account_required, terms })
+}
+
+fn limits(file: &file::Limits) -> Result<limits::Settings, Error> {
+    let default = limits::Settings::default();
+    let rate = |key: &str, text: Option<&str>, default: Rate| match text {
+        Some(text) => Rate::parse(text).map_err(|why| Error::new(format!("limits.{key}"), why)),
+        None => Ok(default),
+    };
+    let pending_orders = file.pending_orders.unwrap_or(default.pending_orders);
+    if pending_orders == 0 {
+        return refuse("limits.pending_orders", "with 0, nobody could order anything; 1000 would do");
+    }
+    Ok(limits::Settings {
+        enabled: file.enabled.unwrap_or(default.enabled),
+        new_accounts: rate("new_accounts", file.new_accounts.as_deref(), default.new_accounts)?,
+        new_orders: rate("new_orders", file.new_orders.as_deref(), default.new_orders)?,
+        failed_validations: rate(
+            "failed_validations",
+            file.failed_validations.as_deref(),
+            default.failed_validations,
+        )?,
+        pending_orders,
+    })
 }
 
 fn thresholds(file: &file::Renewal) -> Result<Thresholds, Error> {

@@ -36,7 +36,7 @@ fn the_least_configuration_has_the_documented_defaults() {
     assert_eq!(config.validation.http_port, 80);
     assert_eq!(config.validation.patience, Duration::from_secs(60));
     assert_eq!(config.policy.profiles[policy::DEFAULT_PROFILE].lifetime, Duration::from_secs(90 * 86_400));
-    assert!(config.limits && config.policy.allow.is_none());
+    assert!(config.limits.enabled && config.policy.allow.is_none());
 }
 
 #[test]
@@ -88,6 +88,10 @@ fn each_value_is_judged_and_the_error_names_its_key() {
         (with("[policy]\ndeny = [\"-\"]"), "policy.deny"),
         (with("[profiles.short]\nlifetime = \"1s\""), "profiles.short.lifetime"),
         (with("[profiles.\"a b\"]"), "profiles"),
+        (with("[limits]\nnew_orders = \"many\""), "limits.new_orders"),
+        (with("[limits]\nnew_accounts = \"0/1h\""), "limits.new_accounts"),
+        (with("[limits]\nfailed_validations = \"5\""), "limits.failed_validations"),
+        (with("[limits]\npending_orders = 0"), "limits.pending_orders"),
         (with("[accounts]\nterms_of_service = \"\""), "accounts.terms_of_service"),
         (with("[accounts]\nterms_of_service = \"https://a.lan/x y\""), "accounts.terms_of_service"),
         (with("[renewal]\nwarn = 0.95"), "renewal"),

@@ -1,17 +1,23 @@
 //! One listening socket: connections, TLS, HTTP/1 and HTTP/2, with a bound on everything, and an orderly end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
+
+use crate::web::Peer;
 
 /// Serves until `stop` says so, then lets the connections end that have a request under way.
 pub(super) async fn serve(
@@ -28,8 +34,8 @@ pub(super) async fn serve(
             () = crate::stopped(&mut stop) => break,
             accepted = accept(&listener, &slots) => accepted,
         };
-        let Some((stream, slot)) = accepted else { continue };
-        let service = TowerToHyperService::new(router.clone());
+        let Some((stream, peer, slot)) = accepted else { continue };
+        let service = Peered { inner: TowerToHyperService::new(router.clone()), peer: Peer(peer.ip()) };
         let (tls, builder, watcher) = (tls.clone(), builder.clone(), graceful.watcher());
         let mut stop = stop.clone();
         tokio::spawn(async move {
@@ -54,13 +60,13 @@ pub(super) async fn serve(
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => {
+        Ok((stream, peer)) => {
             // Replies are small and complete: waiting to fill a segment only adds delay.
             let _ = stream.set_nodelay(true);
-            Some((stream, slot))
+            Some((stream, peer, slot))
         }
         Err(error) => {
             // Out of descriptors, mostly: let connections end before the next try.
@@ -74,12 +80,30 @@ async fn accept(
 async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     builder: &auto::Builder<TokioExecutor>,
-    service: TowerToHyperService<Router>,
+    service: Peered,
     watcher: hyper_util::server::graceful::Watcher,
 ) {
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(error, "a connection ended in an error");
+    }
+}
+
+/// The routes, told with each request who asks.
+#[derive(Clone)]
+struct Peered {
+    inner: TowerToHyperService<Router>,
+    peer: Peer,
+}
+
+impl Service<Request<Incoming>> for Peered {
+    type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
+    type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
+    type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
+        self.inner.call(request)
     }
 }
 

@@ -87,7 +87,7 @@ impl Validations {
     fn begin(&mut self, request: ValidationRequest) {
         let account = &request.authorization.account;
         let under_way = self.of_account.get(account).copied().unwrap_or(0);
-        if self.app.live().config.limits && under_way >= PER_ACCOUNT {
+        if self.app.live().config.limits.enabled && under_way >= PER_ACCOUNT {
             let _ = request.kept.send(Kept::TooMany);
             return;
         }

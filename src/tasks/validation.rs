@@ -16,6 +16,7 @@ use store::authorization::{AcceptChallenge, Authorization, RecordAttempt, Valida
 
 use crate::app::{App, Kept};
 use crate::audit;
+use crate::limits::Bucket;
 
 /// A challenge to be validated.
 pub(super) struct Job {
@@ -194,6 +195,10 @@ impl Job {
             evidence = serde_json::to_string(&failure.evidence).unwrap_or_default(),
             "validation failed: {failure}"
         );
+        let (limits, account) = (app.live().config.limits, self.authorization.account.to_string());
+        let name = self.authorization.identifier.to_string();
+        app.limits.count(&limits, &Bucket::FailedValidations(account.clone(), name), now);
+        app.limits.give_back(&limits, &Bucket::PendingOrders(account));
         let problem = failure.to_problem();
         self.settle(app, Verdict::Invalid { failure, problem }, began_at, now).await?;
         self.answer();

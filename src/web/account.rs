@@ -19,12 +19,14 @@ use store::account::{
 use store::audit::AuditEvent;
 
 use super::error::Error;
-use super::{external_account, jose, json};
+use super::{Peer, external_account, jose, json};
 use crate::app::App;
 use crate::audit;
+use crate::limits::Bucket;
 
 /// newAccount, RFC 8555 7.3 and 7.3.1.
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) -> Result<Response, Error> {
+    let peer = request.extensions().get::<Peer>().copied();
     let signed = jose::by_own_key(&app, request).await?;
     let wanted: NewAccount = signed.payload()?;
     if let Some(existing) = app.store.account_by_thumbprint(signed.key.thumbprint()).await? {
@@ -45,6 +47,9 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
     let bound = external_account::bind(&app, &signed, &wanted, now).await?;
     let contact = wanted.contact.unwrap_or_default();
     message::check_contacts(&contact)?;
+    if let Some(Peer(address)) = peer {
+        app.limits.take(&live.config.limits, &Bucket::new_accounts(address), now)?;
+    }
     let (external_account, binding) = bound.map(|bound| (bound.key, bound.binding)).unzip();
     let account = Account {
         id: AccountId::mint(now, crate::random()),

@@ -53,6 +53,26 @@ pub(super) async fn terms(State(app): State<Arc<App>>) -> Result<Response, Error
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
 }
 
+/// What a client is limited to, for the people behind it: where the `help` links of refusals lead (RFC 8555 6.6).
+pub(super) async fn limits(State(app): State<Arc<App>>) -> Response {
+    let limits = app.live().config.limits;
+    let text = if limits.enabled {
+        format!(
+            "This CA limits what a client may ask for. A refusal says when to come back (Retry-After).\n\n\
+             new accounts from one address: {}\n\
+             new orders of one account: {}\n\
+             failed validations of one name by one account: {}\n\
+             open orders of one account: {}\n\n\
+             The operator sets them in [limits]. An order that fails is not helped by asking again: its error says why \
+             it failed.\n",
+            limits.new_accounts, limits.new_orders, limits.failed_validations, limits.pending_orders
+        )
+    } else {
+        "This CA limits nothing.\n".to_owned()
+    };
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+}
+
 /// newNonce: 200 to HEAD, 204 to GET; the nonce itself is added to every answer by a layer.
 pub(super) async fn nonce(method: Method) -> Response {
     match method {

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use acme::problem::{Kind, Problem};
 
 use super::json;
+use crate::limits::Exceeded;
 
 /// Why a handler did not answer as asked.
 #[derive(Debug)]
@@ -54,6 +55,12 @@ impl Error {
         let problem =
             Problem { instance: Some(url.clone()), ..Problem::new(Kind::UserActionRequired, detail) };
         Self::Problem(Box::new(Refusal { terms: Some(url), ..Refusal::new(problem) }))
+    }
+}
+
+impl From<Exceeded> for Error {
+    fn from(exceeded: Exceeded) -> Self {
+        Self::later(Problem::new(Kind::RateLimited, exceeded.why), exceeded.retry_after)
     }
 }
 

@@ -13,6 +13,7 @@ mod order;
 mod revocation;
 mod status;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,6 +29,10 @@ use acme::problem::Problem;
 
 use self::error::{Error, Said};
 use crate::app::App;
+
+/// Who is at the other end of the connection; it comes with each request.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
 
 /// ACME, over TLS alone (RFC 8555 6.1). The root can be had here too, for who trusts the connection already.
 pub fn acme(app: Arc<App>) -> Router {
@@ -50,6 +55,7 @@ pub fn acme(app: Arc<App>) -> Router {
         .route("/crl/{file}", get(revocation::list))
         .route("/root.pem", get(certificate::root_pem))
         .route("/terms", get(directory::terms))
+        .route("/limits", get(directory::limits))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(from_fn_with_state(Arc::clone(&app), every_answer))
@@ -126,6 +132,11 @@ async fn every_answer(State(app): State<Arc<App>>, request: Request<Body>, next:
     {
         headers.append(header::LINK, link);
     }
+    if response.status() == StatusCode::TOO_MANY_REQUESTS {
+        // RFC 8555 6.6.
+        response = json::link(response, &app.urls.of("/limits"), "help");
+    }
+    let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
@@ -181,5 +192,6 @@ const ROUTES: &[&str] = &[
     "/crl/{file}",
     "/root.pem",
     "/terms",
+    "/limits",
 ];
 const REPLAY_NONCE: HeaderName = HeaderName::from_static("replay-nonce");

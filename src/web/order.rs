@@ -25,6 +25,7 @@ use super::{jose, json};
 use crate::app::{App, Live};
 use crate::ca::pem;
 use crate::issuance::{self, Plan, Span, Validity};
+use crate::limits::{Bucket, Exceeded};
 use crate::policy::{self, Bounds};
 use crate::recent::Download;
 use crate::revocation;
@@ -50,6 +51,8 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
 
     let account = signed.known.account.id.clone();
     let held = held(&app, &live, &account, &identifiers, now).await?;
+    let new = identifiers.iter().filter(|identifier| !held.iter().any(|held| held.is_for(identifier)));
+    within_limits(&app, &live, &account, new, now)?;
     let order = Order {
         id: OrderId::mint(now, crate::random()),
         account: account.clone(),
@@ -171,6 +174,7 @@ async fn issue(
         let issued = issuance::issue(&plan, &live.ca, app.urls.plain(), &app.store, now).await;
         if let Ok(issued) = &issued {
             app.metrics.issued(now);
+            app.limits.give_back(&live.config.limits, &Bucket::PendingOrders(plan.account.to_string()));
             let pem = pem::encode("CERTIFICATE", &issued.der) + &issued.chain;
             app.downloads.remember_new(
                 issued.serial.clone(),
@@ -251,6 +255,24 @@ async fn held(
         is_young && is_offered
     });
     Ok(held)
+}
+
+/// Whether the account may make another order, for names that it still has to show: RFC 8555 6.6.
+fn within_limits<'a>(
+    app: &App,
+    live: &Live,
+    account: &AccountId,
+    mut new: impl Iterator<Item = &'a Identifier>,
+    now: Timestamp,
+) -> Result<(), Exceeded> {
+    let (settings, account) = (&live.config.limits, account.to_string());
+    new.try_for_each(|identifier| {
+        let name = identifier.to_authorize().to_string();
+        app.limits.check(settings, &Bucket::FailedValidations(account.clone(), name), now)
+    })?;
+    let (open, rate) = (Bucket::PendingOrders(account.clone()), Bucket::NewOrders(account));
+    app.limits.take(settings, &open, now)?;
+    app.limits.take(settings, &rate, now).inspect_err(|_| app.limits.give_back(settings, &open))
 }
 
 /// From when to when the issuer of now can sign.
