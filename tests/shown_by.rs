@@ -346,6 +346,9 @@ async fn caa_is_heeded_with_the_validation_and_advertised() {
     dns.set("yes.corp.lan", Answer::with_caa(&[&accounted]));
     let responder = Responder::start(ca.http_port).await;
     let good = client.issue(&["yes.corp.lan", "free.corp.lan"], &responder).await;
+    let asked = dns.asked();
+    let times = asked.iter().filter(|q| q.record == "CAA" && q.name == "yes.corp.lan").count();
+    assert_eq!(times, 1, "with the validation, and not again at finalize");
 
     dns.set("no.corp.lan", Answer::with_caa(&["0 issue letsencrypt.org"]));
     let silent = Answer::ByRecord(
@@ -429,7 +432,7 @@ async fn caa_that_was_looked_at_within_eight_hours_is_not_asked_for_again() {
         let authorization = Authorization {
             id: acme::id::AuthorizationId::mint(validated, acme_ca::random()),
             account: acme::id::AccountId::mint(validated, acme_ca::random()),
-            order: acme::id::OrderId::mint(validated, acme_ca::random()),
+            order: None,
             identifier: Identifier::dns("a.lan").unwrap(),
             wildcard: false,
             status: acme::order::AuthorizationStatus::Valid,

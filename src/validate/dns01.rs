@@ -17,7 +17,7 @@ pub(super) async fn attempt(
 ) -> Result<(), Stop> {
     let found = texts(validator, record, evidence).await?;
     let expected = expected.txt();
-    if found.iter().any(|text| *text == expected) {
+    if found.contains(&expected) {
         return Ok(());
     }
     let count = match found.len() {

@@ -111,9 +111,9 @@ pub(super) async fn challenge(
     }
     let body = shown_challenge(&app, &authorization, challenge, now).ok_or_else(|| {
         let chosen = authorization.attempted.map_or("another", Type::as_str);
-        Problem::malformed(format!(
-            "the authorization is tried by {chosen}; {challenge} is not open any more"
-        ))
+        let detail = format!("the authorization is tried by {chosen}; {challenge} is not open any more");
+        // To be read it is gone (RFC 8555 7.1.4: the others may vanish); to be answered it is too late.
+        Problem::malformed(detail).with_status(if signed.is_post_as_get() { 404 } else { 400 })
     })?;
     let processing = body.status == ChallengeStatus::Processing;
     let response = json::respond(StatusCode::OK, &body);
