@@ -238,6 +238,11 @@ impl Urls {
         self.of(&format!("/acme/account/{id}"))
     }
 
+    /// What the account in a record of dns-persist-01 begins with. Nothing is there; records keep it for ever.
+    pub fn account_hash_prefix(&self) -> String {
+        self.of("/acme/account-hash/")
+    }
+
     /// The account that a `kid` names, if it is one of ours.
     pub fn account_of_kid(&self, kid: &str) -> Option<AccountId> {
         kid.strip_prefix(&self.base)?.strip_prefix("/acme/account/").and_then(AccountId::parse)

@@ -6,7 +6,7 @@
 //! | 5 programs | `bin/acme-ca`, `bin/ca-ctl` |
 //! | 4 front | [`serve`] listeners, TLS, orderly stop; [`ctl`] the operator's commands |
 //! | 3 doors | [`web`] HTTP in; [`tasks`] time and queue in |
-//! | 2 works | [`issuance`], [`revocation`], [`validate`] |
+//! | 2 works | [`issuance`], [`recheck`], [`revocation`], [`validate`] |
 //! | 1 rooms | [`ca`], [`policy`], [`limits`], [`resolver`], [`metrics`]; [`config`] reads their settings |
 //! | 0 crates | `store` above `acme` |
 //!
@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod policy;
 pub mod quickstart;
 pub mod recent;
+pub mod recheck;
 pub mod resolver;
 pub mod revocation;
 pub mod serve;

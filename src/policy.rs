@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use acme::challenge::Type;
 use acme::identifier::{DnsName, Identifier, Wire, is_within};
 use acme::problem::{Kind, Problem, Subproblem, plain};
 use ipnet::IpNet;
@@ -33,6 +34,8 @@ pub enum Rule {
 pub struct Profile {
     /// How long it is good for.
     pub lifetime: Duration,
+    /// The challenges by which its names are shown; `None` leaves it to the configuration of validation.
+    pub challenges: Option<Vec<Type>>,
 }
 
 /// The rules as configured.

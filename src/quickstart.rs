@@ -80,6 +80,8 @@ or with lego
   LEGO_CA_CERTIFICATES='{root}' lego --server {URL}/acme/directory --accept-tos --email you@example.com \\
     --path '{dir}/lego' --http --http.port 127.0.0.1:5002 -d two.{domain} run
 
+(`--tls --tls.port 127.0.0.1:5001` instead of the two options of HTTP-01 shows the name by TLS-ALPN-01),
+
 and see what was issued
 
   {ctl} list --config '{config}'
@@ -129,6 +131,8 @@ servers = []
 "*.{domain}" = ["127.0.0.1"]
 
 [validation]
+# Not dns-01: there is nobody to ask.
+challenges = ["http-01", "tls-alpn-01"]
 # Ports that need no privilege; real clients are met at 80 and 443.
 http_port = 5002
 tls_alpn_port = 5001
@@ -148,7 +152,7 @@ mod tests {
         let demo = DnsName::parse("demo.lan").unwrap();
         let config = Config::parse(&configuration(&demo), Path::new("/tmp")).unwrap();
         assert_eq!(config.url, URL);
-        assert_eq!(config.validation.http_port, 5002);
+        assert_eq!((config.validation.http_port, config.validation.tls_alpn_port), (5002, 5001));
         assert!(config.listen[0].ip().is_loopback());
     }
 

@@ -47,6 +47,7 @@ const ROOMS: &[Room] = &[
     room("issuance", &["ca", "policy", "clock", "audit", "random"], NO_SQL),
     room("revocation", &["ca", "policy", "clock", "audit", "random"], NO_SQL),
     room("validate", &["resolver", "clock", "audit", "random"], NO_SQL),
+    room("recheck", &["validate"], NO_SQL),
     room("watch", &["ca", "policy", "resolver", "probe", "notify", "clock", "audit", "random"], NO_SQL),
     // What the doors share.
     room("recent", &["clock", "policy"], NO_SQL),
@@ -82,6 +83,7 @@ const ROOMS: &[Room] = &[
             "metrics",
             "policy",
             "random",
+            "recheck",
             "revocation",
             "validate",
             "watch",
@@ -101,6 +103,7 @@ const ROOMS: &[Room] = &[
             "metrics",
             "policy",
             "random",
+            "recheck",
             "revocation",
             "stopped",
             "validate",

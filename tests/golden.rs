@@ -207,10 +207,12 @@ async fn what_is_not_there_is_a_problem_too() {
     let raw =
         client.raw(b"GET /acme/\xff\xfe HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
     assert!(raw.starts_with("HTTP/1.1 400") || raw.starts_with("HTTP/1.1 404"), "{raw}");
-    // Another challenge type of an authorization that exists.
+    // Other challenge types of an authorization that exists: one that was never offered, one that vanished.
     let (_, shown) = client.authorizations(&world.order).await.remove(0);
-    let challenge = support::flow::http01(&shown)["url"].as_str().unwrap().replace("http-01", "dns-01");
-    refused("challenge", "type", &client.read(&challenge).await, 404, "malformed");
+    for other in ["dns-persist-01", "dns-01"] {
+        let challenge = support::flow::http01(&shown)["url"].as_str().unwrap().replace("http-01", other);
+        refused("challenge", other, &client.read(&challenge).await, 404, "malformed");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -324,6 +324,7 @@ async fn a_nonce_is_accepted_once_and_spent_by_good_signatures_alone() {
 async fn orders_are_judged_before_they_are_made() {
     let ca = Ca::pinned().await;
     ca.configure("[policy]\ndeny = [\"secret.corp.lan\"]");
+    ca.configure("[profiles]\nweb.challenges = [\"http-01\"]\ndns.challenges = [\"dns-01\"]");
     let mut ca = ca;
     ca.hup().await;
     let client = Client::registered(&ca).await;
@@ -337,6 +338,10 @@ async fn orders_are_judged_before_they_are_made() {
     let with = |key: &str, value: Value| {
         let mut order = one("dns", "dated.corp.lan");
         order[key] = value;
+        order
+    };
+    let by = |profile: &str, mut order: Value| {
+        order["profile"] = profile.into();
         order
     };
     let rows: Vec<(&str, Value, &str, &str)> = vec![
@@ -391,7 +396,22 @@ async fn orders_are_judged_before_they_are_made() {
         ("an address that is not permitted", one("ip", "10.0.0.1"), "rejectedIdentifier", "10.0.0.1"),
         ("a denied name", one("dns", "secret.corp.lan"), "rejectedIdentifier", "policy.deny"),
         ("a denied name in capitals", one("dns", "SECRET.corp.LAN"), "rejectedIdentifier", "policy.deny"),
-        ("a wildcard, which HTTP-01 cannot show", one("dns", "*.corp.lan"), "rejectedIdentifier", "dns-01"),
+        (
+            "a wildcard, which HTTP-01 cannot show",
+            by("web", one("dns", "*.corp.lan")),
+            "rejectedIdentifier",
+            "it could by dns-01",
+        ),
+        (
+            "an address, which DNS cannot show",
+            by("dns", one("ip", "127.0.0.1")),
+            "rejectedIdentifier",
+            "it could by http-01, tls-alpn-01",
+        ),
+        ("two asterisks", one("dns", "*.*.corp.lan"), "malformed", "not a DNS name"),
+        ("nothing but an asterisk", one("dns", "*"), "malformed", "not a DNS name"),
+        ("a wildcard of another domain", one("dns", "*.example.org"), "rejectedIdentifier", "example.org"),
+        ("a wildcard above ours", one("dns", "*.lan"), "rejectedIdentifier", "*.lan"),
         ("an unknown profile", with("profile", "gold".into()), "invalidProfile", "gold"),
         ("an end in the past", with("notAfter", "2001-01-01T00:00:00Z".into()), "malformed", "notAfter"),
         ("an end that is too late", with("notAfter", "2101-01-01T00:00:00Z".into()), "malformed", "notAfter"),

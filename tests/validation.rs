@@ -11,10 +11,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use acme::challenge::{KeyAuthorization, TOKEN_RANDOM, Token};
+use acme::challenge::{KeyAuthorization, TOKEN_RANDOM, Token, Type};
 use acme::failure::{Evidence, Failure, Phase, Reason};
 use acme::identifier::Identifier;
 use acme::problem::Kind;
+use acme::time::Timestamp;
 use acme_ca::resolver::{Resolver, Server};
 use acme_ca::{resolver, validate};
 use rustls::RootCertStore;
@@ -24,7 +25,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
-use validate::Validator;
+use validate::{Applicant, Challenge, Validator};
 
 fn token() -> Token {
     Token::mint([7; TOKEN_RANDOM])
@@ -212,7 +213,17 @@ impl World {
         };
         let resolver = Resolver::new(settings, RootCertStore::empty()).unwrap();
         let validator = Validator::new(self.settings.clone(), Arc::new(resolver));
-        let result = validator.http01(&identifier, &token(), &key_authorization()).await;
+        let (token, expected, applicant) = (token(), key_authorization(), Applicant::default());
+        let challenge = Challenge {
+            kind: Type::Http01,
+            identifier: &identifier,
+            wildcard: false,
+            token: &token,
+            expected: &expected,
+            applicant: &applicant,
+            now: Timestamp::EPOCH,
+        };
+        let result = validator.attempt(&challenge).await.map(|proof| proof.evidence);
         // Whatever happens, the secret is nowhere.
         let said = format!("{result:?}");
         assert!(!said.contains(key_authorization().as_str()), "{said}");

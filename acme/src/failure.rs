@@ -18,10 +18,16 @@ pub enum Phase {
     Target,
     /// Opening a connection.
     Connect,
-    /// Agreeing on TLS, after a redirect to https.
+    /// Agreeing on TLS: for TLS-ALPN-01, or after a redirect to https.
     Tls,
+    /// Judging the certificate that was shown for TLS-ALPN-01.
+    Certificate,
     /// Asking and being answered.
     Http,
+    /// Judging the TXT records that were found.
+    Record,
+    /// Looking for CAA records, and judging them.
+    Caa,
 }
 
 /// What went wrong. The word is stable: it is in logs, in `--json`, and in metric labels.
@@ -46,22 +52,22 @@ pub enum Reason {
     Tls,
     /// The answer could not be understood.
     Malformed,
-    /// Policy does not let us dial the address.
+    /// Policy does not let us dial the address, CAA does not let us issue, or a record speaks for another account.
     Forbidden,
     /// A redirect that we do not follow: a circle, too many, a bad scheme, port or host.
     Redirect,
     /// An HTTP status other than 200.
     Status,
-    /// The right status with the wrong body.
+    /// The right answer in form with the wrong thing in it: a body, a TXT record, a certificate, a protocol.
     Mismatch,
 }
 
 /// One look-up: who was asked, and what came of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lookup {
     /// The name that was looked up.
     pub name: String,
-    /// The record type, `A` or `AAAA`; `any` when a pin answered for both.
+    /// The record type, `A`, `AAAA`, `TXT` or `CAA`; `any` when a pin answered for both families of address.
     pub record: String,
     /// `pin`, `literal` for an IP identifier, or the server as configured.
     pub server: String,
@@ -70,6 +76,12 @@ pub struct Lookup {
     /// The addresses in the answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<IpAddr>,
+    /// The aliases that led to other records, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// What stands in other records, made harmless and cut short: the first few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<String>,
     /// How long it took, in milliseconds.
     pub millis: u64,
 }
@@ -150,7 +162,10 @@ impl Phase {
             Self::Target => "target",
             Self::Connect => "connect",
             Self::Tls => "tls",
+            Self::Certificate => "certificate",
             Self::Http => "http",
+            Self::Record => "record",
+            Self::Caa => "caa",
         }
     }
 }
@@ -167,7 +182,7 @@ impl Failure {
             | Reason::Reset
             | Reason::Tls => true,
             Reason::Status => self.status().is_some_and(|s| s >= 500),
-            Reason::Malformed => self.phase == Phase::Dns,
+            Reason::Malformed => matches!(self.phase, Phase::Dns | Phase::Caa),
             Reason::Nxdomain | Reason::Nodata | Reason::Forbidden | Reason::Redirect | Reason::Mismatch => {
                 false
             }
@@ -189,6 +204,7 @@ impl Failure {
         let lookups = &self.evidence.lookups;
         match self.phase {
             Phase::Dns => lookups.iter().rev().find(|l| l.addresses.is_empty()).or(lookups.last()),
+            Phase::Record | Phase::Caa => lookups.last(),
             _ => lookups.iter().rev().find(|l| !l.addresses.is_empty()).or(lookups.last()),
         }
     }
@@ -197,6 +213,14 @@ impl Failure {
     pub fn to_problem(&self) -> Problem {
         let kind = match (self.phase, self.reason) {
             (Phase::Dns, _) => Kind::Dns,
+            (Phase::Caa, Reason::Forbidden) => Kind::Caa,
+            (Phase::Caa, _) => Kind::Dns,
+            // draft-ietf-acme-dns-persist-02 9.3.1.
+            (Phase::Record, Reason::Forbidden) => Kind::Unauthorized,
+            (Phase::Record, Reason::Malformed) => Kind::Malformed,
+            // RFC 8737 names no types; Boulder's are these.
+            (Phase::Certificate, _) => Kind::Unauthorized,
+            (Phase::Tls, _) => Kind::Tls,
             (_, Reason::Status | Reason::Mismatch) => Kind::IncorrectResponse,
             (_, Reason::Tls) => Kind::Tls,
             (_, Reason::Forbidden) => Kind::RejectedIdentifier,
@@ -210,7 +234,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} ({} {})", self.name, self.detail, self.phase.as_str(), self.reason.as_str())?;
-        if self.phase != Phase::Dns
+        if !matches!(self.phase, Phase::Dns | Phase::Record | Phase::Caa)
             && let Some(lookup) = self.lookup()
         {
             write!(f, "; address from {}", lookup.server)?;
@@ -237,6 +261,7 @@ mod tests {
             answer: answer.into(),
             addresses,
             millis: 12,
+            ..Lookup::default()
         };
         Failure {
             phase,
@@ -285,6 +310,31 @@ mod tests {
         assert!(failure(Phase::Connect, Reason::Timeout).is_transient());
         assert!(!failure(Phase::Dns, Reason::Nxdomain).is_transient());
         assert!(!failure(Phase::Http, Reason::Mismatch).is_transient());
+    }
+
+    #[test]
+    fn each_way_to_fail_has_its_problem() {
+        for (phase, reason, kind) in [
+            (Phase::Dns, Reason::Nxdomain, Kind::Dns),
+            (Phase::Target, Reason::Forbidden, Kind::RejectedIdentifier),
+            (Phase::Connect, Reason::Refused, Kind::Connection),
+            (Phase::Tls, Reason::Tls, Kind::Tls),
+            (Phase::Tls, Reason::Timeout, Kind::Tls),
+            (Phase::Tls, Reason::Mismatch, Kind::Tls),
+            (Phase::Certificate, Reason::Mismatch, Kind::Unauthorized),
+            (Phase::Http, Reason::Status, Kind::IncorrectResponse),
+            (Phase::Http, Reason::Mismatch, Kind::IncorrectResponse),
+            (Phase::Http, Reason::Timeout, Kind::Connection),
+            (Phase::Record, Reason::Mismatch, Kind::IncorrectResponse),
+            (Phase::Record, Reason::Forbidden, Kind::Unauthorized),
+            (Phase::Record, Reason::Malformed, Kind::Malformed),
+            (Phase::Caa, Reason::Forbidden, Kind::Caa),
+            (Phase::Caa, Reason::Servfail, Kind::Dns),
+        ] {
+            assert_eq!(failure(phase, reason).to_problem().kind, kind, "{phase:?} {reason:?}");
+        }
+        assert!(failure(Phase::Caa, Reason::Malformed).is_transient());
+        assert!(!failure(Phase::Record, Reason::Malformed).is_transient());
     }
 
     #[test]

@@ -11,6 +11,8 @@
 //! | [`message`] | request and response bodies: RFC 8555 7.1 |
 //! | [`order`] | the states of RFC 8555 7.1.6 and their legal moves |
 //! | [`challenge`] | tokens and key authorizations: RFC 8555 8.1 |
+//! | [`tls_alpn`], [`persist`] | what is shown for TLS-ALPN-01 (RFC 8737) and dns-persist-01 (its draft) |
+//! | [`caa`], [`issue_value`] | who may issue, by the word of DNS: RFC 8659, RFC 8657 |
 //! | [`csr`] | what is asked of a certificate request: RFC 8555 7.4, RFC 2986 |
 //! | [`quality`] | RSA keys that can be taken apart |
 //! | [`revocation`] | why, and who may say so: RFC 8555 7.6, RFC 5280 5.3.1 |
@@ -18,6 +20,7 @@
 //!
 //! Nothing here reads a clock, a random generator, a file or a socket: those values are arguments.
 
+pub mod caa;
 pub mod challenge;
 pub mod csr;
 pub mod failure;
@@ -25,13 +28,16 @@ pub mod failure;
 mod fixture;
 pub mod id;
 pub mod identifier;
+pub mod issue_value;
 pub mod jwk;
 pub mod jws;
 pub mod message;
 pub mod nonce;
 pub mod order;
+pub mod persist;
 pub mod problem;
 pub mod quality;
 pub mod renewal;
 pub mod revocation;
 pub mod time;
+pub mod tls_alpn;

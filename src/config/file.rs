@@ -121,11 +121,21 @@ pub(super) struct Zone {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Validation {
-    /// The challenges that are offered. Default, and all that there is: `["http-01"]`.
+    /// The challenges that are offered: `http-01`, `dns-01`, `tls-alpn-01`, and the drafts `dns-account-01` and
+    /// `dns-persist-01`. Default: `["http-01", "dns-01", "tls-alpn-01"]`. Wildcards are shown by DNS alone, addresses never
+    /// by DNS.
     pub(super) challenges: Option<Vec<String>>,
+    /// Whether CAA records are heeded (RFC 8659, 8657), with a validation and again at finalize when that is eight hours
+    /// ago. Default: `false`. The name servers must answer for every name up to the top-level label: what they cannot
+    /// answer stops the issuance.
+    #[serde(default)]
+    pub(super) caa: bool,
+    /// The names by which CAA records and those of dns-persist-01 mean this CA; one to ten. Default: the host of
+    /// `server.url`.
+    pub(super) caa_identities: Option<Vec<String>>,
     /// The port where HTTP-01 begins. Default: 80, which is what clients expect.
     pub(super) http_port: Option<u16>,
-    /// The port where TLS-ALPN-01 begins, and to which an HTTP-01 redirect may lead beside 443. Default: 443.
+    /// The port where TLS-ALPN-01 asks, and to which an HTTP-01 redirect may lead beside 443. Default: 443.
     pub(super) tls_alpn_port: Option<u16>,
     /// How long failures that may pass (a server failure, a timeout, a refused connection, a status of 500 and above)
     /// are tried again before the order is given up. Default: `60s`; from `0s` to `10m`. A client sees `processing`
@@ -154,6 +164,8 @@ pub(super) struct Policy {
 pub(super) struct Profile {
     /// How long a certificate is good for. Default: `90d`; from `10m` to `825d`. Never beyond the issuer's own end.
     pub(super) lifetime: Option<String>,
+    /// The challenges that its orders are offered, as `validation.challenges`, which is the default.
+    pub(super) challenges: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

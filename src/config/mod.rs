@@ -148,6 +148,7 @@ impl Config {
         if listen.is_empty() {
             return refuse("server.listen", "it is empty, and nobody could ask for a certificate");
         }
+        let policy = policy_settings(&file.policy, &file.profiles)?;
         Ok(Self {
             host: url.host().clone(),
             url: url.to_string(),
@@ -158,9 +159,9 @@ impl Config {
             store: store_url(&file.store.url, dir)?,
             resolver: resolver_settings(&file.resolver)?,
             host_servers: file.resolver.servers.is_none(),
-            validation: validation_settings(&file.validation)?,
+            validation: validation_settings(&file.validation, url.host(), &policy)?,
             reuse: duration("validation.reuse", file.validation.reuse.as_deref(), "24h", "0s", "30d")?,
-            policy: policy_settings(&file.policy, &file.profiles)?,
+            policy,
             accounts: accounts(file.accounts, dir)?,
             limits: limits(&file.limits)?,
             renewal: thresholds(&file.renewal)?,
@@ -178,6 +179,16 @@ impl Config {
                 .map_err(|error| Error::new("resolver.servers", format!("it is not given, and {error}")))?;
         }
         Ok(settings)
+    }
+
+    /// The challenges that orders of a profile are offered.
+    pub fn challenges<'a>(&'a self, profile: &'a policy::Profile) -> &'a [Type] {
+        profile.challenges.as_deref().unwrap_or(&self.validation.challenges)
+    }
+
+    /// Whether orders of some profile are offered this challenge.
+    pub fn offers(&self, challenge: Type) -> bool {
+        self.policy.profiles.values().any(|profile| self.challenges(profile).contains(&challenge))
     }
 
     /// The keys that differ from `other` and that a running server cannot change.
@@ -302,32 +313,71 @@ fn name_servers(key: &str, texts: &[String]) -> Result<Vec<resolver::Server>, Er
     texts.iter().map(|text| resolver::Server::parse(text).map_err(|why| Error::new(key, why))).collect()
 }
 
-fn validation_settings(file: &file::Validation) -> Result<validate::Settings, Error> {
-    const KEY: &str = "validation.challenges";
-    let mut challenges = Vec::new();
-    for word in file.challenges.as_deref().unwrap_or(&["http-01".to_owned()]) {
-        match Type::parse(word) {
-            Some(Type::Http01) => challenges.push(Type::Http01),
-            Some(_) => return refuse(KEY, format!("{word} is not carried out by this version; http-01 is")),
-            None => return refuse(KEY, format!("{word} is no challenge; http-01 is")),
-        }
-    }
-    challenges.dedup();
-    if challenges.is_empty() {
-        return refuse(KEY, "it is empty, and no name could ever be validated; http-01 would do");
-    }
+fn validation_settings(
+    file: &file::Validation,
+    host: &Identifier,
+    policy: &policy::Settings,
+) -> Result<validate::Settings, Error> {
+    let challenges = match &file.challenges {
+        Some(words) => challenges("validation.challenges", words)?,
+        None => Type::USUAL.to_vec(),
+    };
+    let mut offered = policy.profiles.values().map(|p| p.challenges.as_ref().unwrap_or(&challenges));
+    let persistent = offered.any(|challenges| challenges.contains(&Type::DnsPersist01));
+    let identities = identities(file, host, persistent)?;
     let allow_networks = match &file.allow_networks {
         Some(texts) => Some(networks("validation.allow_networks", texts)?),
         None => None,
     };
     Ok(validate::Settings {
         challenges,
+        caa: file.caa,
+        identities,
         http_port: file.http_port.unwrap_or(80),
         tls_alpn_port: file.tls_alpn_port.unwrap_or(443),
         patience: duration("validation.patience", file.patience.as_deref(), "60s", "0s", "10m")?,
         allow_networks,
         ..validate::Settings::default()
     })
+}
+
+/// Each once, in the order in which they are offered.
+fn challenges(key: &str, words: &[String]) -> Result<Vec<Type>, Error> {
+    let known = || Type::ALL.iter().map(|t| t.as_str()).collect::<Vec<_>>().join(", ");
+    if let Some(word) = words.iter().find(|word| Type::parse(word).is_none()) {
+        return refuse(key, format!("{word} is no challenge; there are {}", known()));
+    }
+    if words.is_empty() {
+        return refuse(key, "it is empty, and no name could ever be validated; http-01 would do");
+    }
+    Ok(Type::ALL.iter().copied().filter(|t| words.iter().any(|word| word == t.as_str())).collect())
+}
+
+/// The names by which records mean this CA, where such records count.
+fn identities(file: &file::Validation, host: &Identifier, persistent: bool) -> Result<Vec<String>, Error> {
+    const KEY: &str = "validation.caa_identities";
+    const MOST: usize = 10; // draft-ietf-acme-dns-persist-02 3.1
+    let used = file.caa || persistent;
+    let name = |text: &String| match DnsName::parse(text) {
+        Ok(name) if !name.is_wildcard() => Ok(name.as_str().to_owned()),
+        Ok(name) => refuse(KEY, format!("{name} is a wildcard; {} would do", name.base())),
+        Err(problem) => refuse(KEY, problem.detail),
+    };
+    match (&file.caa_identities, host) {
+        (Some(_), _) if !used => refuse(
+            KEY,
+            "it counts for nothing while validation.caa is false and dns-persist-01 is not offered",
+        ),
+        (None, _) if !used => Ok(Vec::new()),
+        (Some(names), _) if names.is_empty() || names.len() > MOST => {
+            refuse(KEY, format!("it has {} names; one to {MOST} would do", names.len()))
+        }
+        (Some(names), _) => names.iter().map(name).collect(),
+        (None, Identifier::Dns(host)) => Ok(vec![host.as_str().to_owned()]),
+        (None, Identifier::Ip(_)) => {
+            refuse(KEY, "it is needed, because the host of server.url is no name; a name of yours would do")
+        }
+    }
 }
 
 fn networks(key: &str, texts: &[String]) -> Result<Vec<IpNet>, Error> {
@@ -375,8 +425,14 @@ fn policy_settings(
 }
 
 fn profile(name: &str, file: &file::Profile) -> Result<policy::Profile, Error> {
-    let key = format!("profiles.{name}.lifetime");
-    Ok(policy::Profile { lifetime: duration(&key, file.lifetime.as_deref(), "90d", "10m", "825d")? })
+    let key = |key: &str| format!("profiles.{name}.{key}");
+    Ok(policy::Profile {
+        lifetime: duration(&key("lifetime"), file.lifetime.as_deref(), "90d", "10m", "825d")?,
+        challenges: match &file.challenges {
+            Some(words) => Some(challenges(&key("challenges"), words)?),
+            None => None,
+        },
+    })
 }
 
 fn accounts(file: file::Accounts, dir: &Path) -> Result<Accounts, Error> {

@@ -82,6 +82,14 @@ fn each_value_is_judged_and_the_error_names_its_key() {
         (with("[[resolver.zone]]\nsuffix = \"corp.example\"\nservers = []"), "resolver.zone.servers"),
         (with("[validation]\nchallenges = [\"http-02\"]"), "validation.challenges"),
         (with("[validation]\nchallenges = []"), "validation.challenges"),
+        (with("[validation]\nchallenges = [\"device-attest-01\"]"), "validation.challenges"),
+        (with("[validation]\ncaa_identities = [\"ca.example\"]"), "validation.caa_identities"),
+        (with("[validation]\ncaa = true\ncaa_identities = []"), "validation.caa_identities"),
+        (with("[validation]\ncaa = true\ncaa_identities = [\"a_b\"]"), "validation.caa_identities"),
+        (with("[validation]\ncaa = true\ncaa_identities = [\"*.b.lan\"]"), "validation.caa_identities"),
+        (url("https://10.0.0.1") + "[validation]\ncaa = true\n", "validation.caa_identities"),
+        (with("[profiles.short]\nchallenges = [\"http-02\"]"), "profiles.short.challenges"),
+        (with("[profiles.short]\nchallenges = []"), "profiles.short.challenges"),
         (with("[validation]\npatience = \"1 day\""), "validation.patience"),
         (with("[validation]\nallow_networks = [\"10.0.0.0/33\"]"), "validation.allow_networks"),
         (with("[policy]\nallow = [\"a..b\"]"), "policy.allow"),
@@ -101,6 +109,32 @@ fn each_value_is_judged_and_the_error_names_its_key() {
         let error = refused(&text);
         assert!(error.starts_with(key), "{key}: {error}\n{text}");
     }
+}
+
+#[test]
+fn challenges_are_offered_in_one_order_and_drafts_when_they_are_asked_for() {
+    let words = |types: &[Type]| types.iter().map(|t| t.as_str()).collect::<Vec<_>>().join(" ");
+    let config = parse(GOOD).unwrap();
+    assert_eq!(words(&config.validation.challenges), "http-01 dns-01 tls-alpn-01");
+    assert!(!config.offers(Type::DnsPersist01) && !config.validation.caa);
+    assert!(config.validation.identities.is_empty(), "nothing is advertised that does not count");
+
+    let more = "[validation]\nchallenges = [\"tls-alpn-01\", \"http-01\", \"http-01\"]\n\
+                [profiles.dns]\nchallenges = [\"dns-persist-01\", \"dns-01\"]\n";
+    let config = parse(&format!("{GOOD}\n{more}")).unwrap();
+    assert_eq!(words(&config.validation.challenges), "http-01 tls-alpn-01");
+    let of = |profile: &str| words(config.challenges(&config.policy.profiles[profile]));
+    assert_eq!((of("default"), of("dns")), ("http-01 tls-alpn-01".into(), "dns-01 dns-persist-01".into()));
+    assert!(config.offers(Type::DnsPersist01) && !config.offers(Type::DnsAccount01));
+    assert_eq!(config.validation.identities, ["ca.mgmt.lan"], "the host of server.url");
+}
+
+#[test]
+fn the_names_of_the_ca_are_in_lower_case() {
+    let more = "[validation]\ncaa = true\ncaa_identities = [\"CA.Example\", \"ca.lan\"]";
+    let config = parse(&format!("{GOOD}\n{more}")).unwrap();
+    assert!(config.validation.caa);
+    assert_eq!(config.validation.identities, ["ca.example", "ca.lan"]);
 }
 
 #[test]

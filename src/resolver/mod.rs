@@ -1,6 +1,6 @@
-//! Finding the addresses of a name: static pins, then the name servers that were configured for it, in order. Every
-//! server that was asked leaves a [`Lookup`] in the evidence, because the question after a failed validation is always
-//! *whom did you ask, and what did they say*.
+//! Finding the addresses of a name: static pins, then the name servers that were configured for it, in order; and its TXT
+//! and CAA records, for which pins say nothing. Every server that was asked leaves a [`Lookup`] in the evidence, because the
+//! question after a failed validation is always *whom did you ask, and what did they say*.
 //!
 //! There is no cache (a negative answer that has gone stale costs an operator an hour), no hosts file, no search list
 //! and no random choice: the same configuration asks the same servers in the same order. Nothing here says which
@@ -9,6 +9,7 @@
 mod extended;
 mod pin;
 mod question;
+mod records;
 mod server;
 mod sockets;
 mod upstream;
@@ -22,13 +23,14 @@ use acme::failure::{Lookup, Reason};
 use acme::identifier::{DnsName, is_within};
 use acme::problem::plain;
 use hickory_resolver::PoolContext;
-use hickory_resolver::proto::rr::RecordType;
+use hickory_resolver::proto::rr::{Name, RecordType};
 use rustls::RootCertStore;
 
 use question::{Question, Verdict};
 use upstream::Upstream;
 
 pub use pin::Pin;
+pub use records::Records;
 pub use server::{Server, Transport, system_servers};
 
 /// What the resolver is told.
@@ -157,7 +159,7 @@ impl Resolver {
                     server: "pin".to_owned(),
                     answer: "NOERROR".to_owned(),
                     addresses: pin.addresses.to_vec(),
-                    millis: 0,
+                    ..Lookup::default()
                 }],
                 outcome: Ok(pin.addresses.to_vec()),
                 pinned: true,
@@ -177,15 +179,21 @@ impl Resolver {
     }
 
     fn group_for(&self, name: &DnsName) -> &Group {
-        let zone = self.zones.iter().find(|(suffix, _)| is_within(name.base(), suffix));
+        self.group_of(name.base())
+    }
+
+    /// The same for any name in lower case.
+    fn group_of(&self, name: &str) -> &Group {
+        let zone = self.zones.iter().find(|(suffix, _)| is_within(name, suffix));
         zone.map_or(&self.default, |(_, group)| group)
     }
 
     /// Both families at once, server after server, until one brought an address or all is answered. A definite answer
     /// for one family is not asked for again; a server that failed for both does not hide the next.
     async fn ask(&self, name: &DnsName) -> Resolution {
-        let mut six = Family::new(name, RecordType::AAAA);
-        let mut four = Family::new(name, RecordType::A);
+        let absolute = Name::from_ascii(name.base()).expect("a DnsName is a name in DNS");
+        let mut six = Search::new(name.base(), absolute.clone(), RecordType::AAAA);
+        let mut four = Search::new(name.base(), absolute, RecordType::A);
         let group = self.group_for(name);
         let mut lookups = Vec::new();
         for (server, upstream) in group.servers.iter().zip(&group.upstreams) {
@@ -196,9 +204,9 @@ impl Resolver {
             }
         }
         let addresses: Vec<IpAddr> =
-            [&six, &four].into_iter().flat_map(|family| family.addresses().iter().copied()).collect();
+            [&six, &four].into_iter().flat_map(|search| search.addresses().iter().copied()).collect();
         let outcome = if addresses.is_empty() {
-            Err(explain(name, &six, &four))
+            Err(explain(name.base(), &[&four, &six]))
         } else {
             Ok(pin::six_first(&addresses))
         };
@@ -214,7 +222,7 @@ impl Group {
 }
 
 /// The search for one record type.
-struct Family {
+struct Search {
     name: String,
     question: Question,
     record: RecordType,
@@ -222,10 +230,11 @@ struct Family {
     verdicts: Vec<(String, Verdict)>,
 }
 
-impl Family {
-    fn new(name: &DnsName, record: RecordType) -> Self {
-        let question = Question::new(name, record);
-        Self { name: name.base().to_owned(), question, record, verdicts: Vec::new() }
+impl Search {
+    /// `name` is how the evidence calls it.
+    fn new(name: &str, absolute: Name, record: RecordType) -> Self {
+        let question = Question::new(absolute, record);
+        Self { name: name.to_owned(), question, record, verdicts: Vec::new() }
     }
 
     async fn ask(&mut self, server: &Server, upstream: &Upstream) -> Option<Lookup> {
@@ -240,6 +249,8 @@ impl Family {
             server: server.to_string(),
             answer: verdict.word.clone(),
             addresses: verdict.addresses.clone(),
+            aliases: verdict.aliases.iter().map(records::show_name).collect(),
+            values: verdict.records.iter().take(records::SHOWN).map(records::show).collect(),
             millis: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         };
         self.verdicts.push((server.to_string(), verdict));
@@ -263,21 +274,21 @@ impl Family {
     }
 }
 
-/// Why there is no address. A failure outranks a definite answer of the other family: it may pass.
-fn explain(name: &DnsName, six: &Family, four: &Family) -> (Reason, String) {
-    let reasons: Vec<Reason> = [four, six].iter().filter_map(|f| f.last()?.reason).collect();
+/// Why nothing was found. A failure outranks a definite answer of the other family: it may pass.
+fn explain(name: &str, searches: &[&Search]) -> (Reason, String) {
+    let reasons: Vec<Reason> = searches.iter().filter_map(|search| search.last()?.reason).collect();
     let definite = |reason: &Reason| matches!(reason, Reason::Nxdomain | Reason::Nodata);
     let Some(reason) = reasons.iter().copied().find(|r| !definite(r)).or(reasons.first().copied()) else {
-        return (Reason::Unreachable, format!("no name server is configured for {}", name.base()));
+        return (Reason::Unreachable, format!("no name server is configured for {name}"));
     };
     let mut clauses: Vec<String> = Vec::new();
-    for (server, verdict) in four.verdicts.iter().chain(&six.verdicts) {
+    for (server, verdict) in searches.iter().flat_map(|search| &search.verdicts) {
         let clause = format!("{server} {}", verdict.clause);
         if !clauses.contains(&clause) {
             clauses.push(clause);
         }
     }
-    (reason, plain(&format!("looking up {}: {}", name.base(), clauses.join("; ")), SENTENCE))
+    (reason, plain(&format!("looking up {name}: {}", clauses.join("; ")), SENTENCE))
 }
 
 /// How long the sentence of a failed look-up may be.

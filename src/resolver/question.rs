@@ -5,14 +5,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use acme::failure::Reason;
-use acme::identifier::DnsName;
 use acme::problem::plain;
 use hickory_resolver::proto::op::{DnsRequest, DnsRequestOptions, Message, Query, ResponseCode};
 use hickory_resolver::proto::rr::{DNSClass, Name, RData, RecordType};
 
 use super::extended;
 
-/// A question for the addresses of one family.
+/// A question for one kind of record.
 #[derive(Clone, Debug)]
 pub(super) struct Question {
     query: Query,
@@ -23,20 +22,23 @@ pub(super) struct Question {
 pub(super) struct Verdict {
     /// The word in the evidence, such as `NOERROR`, `NXDOMAIN`, `NODATA`, `SERVFAIL`, `timeout`.
     pub(super) word: String,
-    /// `None` when there are addresses.
+    /// `None` when there are addresses or records.
     pub(super) reason: Option<Reason>,
     /// The addresses, at most [`MAX_ADDRESSES`].
     pub(super) addresses: Vec<IpAddr>,
+    /// Other records, at most [`MAX_RECORDS`].
+    pub(super) records: Vec<RData>,
+    /// The aliases that led to them, or to where there are none; not recorded for addresses.
+    pub(super) aliases: Vec<Name>,
     /// The end of a sentence that begins with the server.
     pub(super) clause: String,
 }
 
 impl Question {
     /// For the name as it stands: absolute, so that no search list applies.
-    pub(super) fn new(name: &DnsName, record: RecordType) -> Self {
-        let mut absolute = Name::from_ascii(name.base()).expect("a DnsName is a name in DNS");
-        absolute.set_fqdn(true);
-        Self { query: Query::query(absolute, record) }
+    pub(super) fn new(mut name: Name, record: RecordType) -> Self {
+        name.set_fqdn(true);
+        Self { query: Query::query(name, record) }
     }
 
     /// The question under a random id; a datagram that gets no answer is sent again after `resend`.
@@ -81,12 +83,16 @@ impl Question {
         let more = extended::error(message).map(|text| format!(" ({text})")).unwrap_or_default();
         let kind = self.query.query_type();
         match code {
-            ResponseCode::NoError => self.addresses(message, &more),
-            ResponseCode::NXDomain => Verdict::without(
-                "NXDOMAIN",
-                Reason::Nxdomain,
-                format!("answered that the name does not exist (NXDOMAIN){more}"),
-            ),
+            ResponseCode::NoError if matches!(kind, RecordType::A | RecordType::AAAA) => {
+                self.addresses(message, &more)
+            }
+            ResponseCode::NoError => self.records(message, &more),
+            ResponseCode::NXDomain => {
+                let clause = format!("answered that the name does not exist (NXDOMAIN){more}");
+                let verdict = Verdict::without("NXDOMAIN", Reason::Nxdomain, clause);
+                // RFC 6604 3: it is the end of the aliases that does not exist.
+                Verdict { aliases: self.aliases(message).unwrap_or_default(), ..verdict }
+            }
             ResponseCode::ServFail => Verdict::without(
                 "SERVFAIL",
                 Reason::Servfail,
@@ -126,6 +132,8 @@ impl Question {
                     word: "NOERROR".to_owned(),
                     reason: None,
                     addresses: found,
+                    records: Vec::new(),
+                    aliases: Vec::new(),
                     clause: "answered with addresses".to_owned(),
                 };
             }
@@ -135,6 +143,46 @@ impl Question {
             }
         }
         Verdict::unreadable(&format!("answered with a chain of more than {MAX_ALIASES} aliases"))
+    }
+
+    /// Follows the aliases of the answer to records that are no addresses.
+    fn records(&self, message: &Message, more: &str) -> Verdict {
+        let Some(aliases) = self.aliases(message) else {
+            return Verdict::unreadable(&format!("answered with a chain of more than {MAX_ALIASES} aliases"));
+        };
+        let end = aliases.last().unwrap_or(self.query.name());
+        let kind = self.query.query_type();
+        let records: Vec<RData> = message
+            .answers
+            .iter()
+            .filter(|r| r.dns_class == DNSClass::IN && r.name == *end && r.data.record_type() == kind)
+            .map(|r| r.data.clone())
+            .take(MAX_RECORDS)
+            .collect();
+        if records.is_empty() {
+            return Verdict { aliases: aliases.clone(), ..self.no_data(end, more) };
+        }
+        let clause = format!("answered with {kind} records");
+        let addresses = Vec::new();
+        Verdict { word: "NOERROR".to_owned(), reason: None, addresses, records, aliases, clause }
+    }
+
+    /// The chain of aliases in the answer, in order; `None` when it has no end.
+    fn aliases(&self, message: &Message) -> Option<Vec<Name>> {
+        let mut aliases: Vec<Name> = Vec::new();
+        loop {
+            let owner = aliases.last().unwrap_or(self.query.name());
+            let next = message.answers.iter().filter(|r| r.dns_class == DNSClass::IN && r.name == *owner);
+            let mut next = next.filter_map(|r| match &r.data {
+                RData::CNAME(target) => Some(&target.0),
+                _ => None,
+            });
+            match next.next() {
+                None => return Some(aliases),
+                Some(_) if aliases.len() == MAX_ALIASES => return None,
+                Some(target) => aliases.push(target.clone()),
+            }
+        }
     }
 
     fn no_data(&self, end: &Name, more: &str) -> Verdict {
@@ -153,7 +201,14 @@ impl Question {
 
 impl Verdict {
     pub(super) fn without(word: &str, reason: Reason, clause: String) -> Self {
-        Self { word: word.to_owned(), reason: Some(reason), addresses: Vec::new(), clause }
+        Self {
+            word: word.to_owned(),
+            reason: Some(reason),
+            addresses: Vec::new(),
+            records: Vec::new(),
+            aliases: Vec::new(),
+            clause,
+        }
     }
 
     pub(super) fn unreadable(clause: &str) -> Self {
@@ -179,7 +234,9 @@ fn code_word(code: ResponseCode) -> String {
 /// What is offered in EDNS: the size that passes every path without fragments (DNS flag day 2020).
 const PAYLOAD: u16 = 1232;
 /// How long a chain of aliases may be.
-const MAX_ALIASES: usize = 8;
+pub(super) const MAX_ALIASES: usize = 8;
+/// How many other records of an answer are kept.
+const MAX_RECORDS: usize = 64;
 /// How many addresses of an answer are kept.
 const MAX_ADDRESSES: usize = 16;
 
@@ -188,10 +245,10 @@ mod tests {
     use super::*;
     use hickory_resolver::proto::op::{Edns, OpCode};
     use hickory_resolver::proto::rr::Record;
-    use hickory_resolver::proto::rr::rdata::{A, CNAME};
+    use hickory_resolver::proto::rr::rdata::{A, CNAME, TXT};
 
     fn question() -> Question {
-        Question::new(&DnsName::parse("vault.lan").unwrap(), RecordType::A)
+        Question::new(name("vault.lan"), RecordType::A)
     }
 
     fn name(text: &str) -> Name {
@@ -246,6 +303,33 @@ mod tests {
         let read = question.judge(&answer(&question, ResponseCode::NoError, dangling));
         assert_eq!(read.reason, Some(Reason::Nodata));
         assert!(read.clause.contains("alias of gone.lan,"), "{}", read.clause);
+    }
+
+    #[test]
+    fn the_chain_to_other_records_is_kept_also_when_it_ends_in_nothing() {
+        let question = Question::new(name("_acme-challenge.vault.lan"), RecordType::TXT);
+        let txt = |owner: &str, text: &str| {
+            Record::from_rdata(name(owner), 60, RData::TXT(TXT::new(vec![text.to_owned()])))
+        };
+        let chain = || vec![cname("_acme-challenge.vault.lan.", "b.lan."), cname("b.lan.", "C.lan.")];
+        let mut records = chain();
+        records.extend([txt("c.lan.", "x"), txt("other.lan.", "no"), txt("c.lan.", "y")]);
+        let read = question.judge(&answer(&question, ResponseCode::NoError, records));
+        assert_eq!((read.reason, read.records.len(), read.aliases.len()), (None, 2, 2));
+        let read = question.judge(&answer(&question, ResponseCode::NXDomain, chain()));
+        assert_eq!(
+            (read.reason, read.aliases),
+            (Some(Reason::Nxdomain), vec![name("b.lan."), name("c.lan.")])
+        );
+        let read = question.judge(&answer(&question, ResponseCode::NoError, chain()));
+        assert_eq!((read.reason, read.aliases.len()), (Some(Reason::Nodata), 2));
+        assert!(read.clause.contains("no TXT record"), "{}", read.clause);
+        let circle = vec![cname("_acme-challenge.vault.lan.", "b.lan."), cname("b.lan.", "b.lan.")];
+        let read = question.judge(&answer(&question, ResponseCode::NoError, circle));
+        assert_eq!(read.reason, Some(Reason::Malformed));
+        let many = (0..100).map(|i| txt("_acme-challenge.vault.lan.", &i.to_string())).collect();
+        let read = question.judge(&answer(&question, ResponseCode::NoError, many));
+        assert_eq!(read.records.len(), MAX_RECORDS);
     }
 
     #[test]

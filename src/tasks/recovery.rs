@@ -6,7 +6,7 @@ use std::time::Duration;
 use acme::csr::CertificateRequest;
 use acme::id::Serial;
 use acme::identifier::Identifier;
-use acme::problem::Problem;
+use acme::problem::{Kind, Problem};
 use acme::time::Timestamp;
 use store::audit::AuditEvent;
 use store::order::{FailOrder, Order};
@@ -15,7 +15,7 @@ use crate::app::{App, Live};
 use crate::audit;
 use crate::issuance::Validity;
 use crate::policy::BlockedKeys;
-use crate::{issuance, policy, revocation};
+use crate::{issuance, policy, recheck, revocation};
 
 /// At start, before anybody is served: every intent is a stopped one. The server's own are given up; orders' are given
 /// up and their orders issued anew.
@@ -66,6 +66,14 @@ async fn take_up(app: &App, order: &Order, intents: &[Serial]) {
         Ok(spki) => spki,
         Err(problem) => return give_up(app, order, problem).await,
     };
+    match heed_caa(app, &live, order, now).await {
+        Ok(()) => {}
+        Err(problem) if problem.kind == Kind::Caa => return give_up(app, order, problem).await,
+        Err(problem) => {
+            tracing::warn!(order = %order.id, problem = %problem, "CAA is not known for an order that is taken up; it is tried again");
+            return;
+        }
+    }
     let recovered = async {
         let issued =
             issuance::recover(order, intents, profile.lifetime, &live.ca, app.urls.plain(), &app.store, now)
@@ -101,6 +109,18 @@ fn may_still_be_issued(
     let judge = |name: &Identifier| live.config.policy.judge(name).and_then(|()| issuer.permits(name));
     policy::judge_all(&order.identifiers, judge)?;
     Ok(spki)
+}
+
+/// CAA, where it is heeded: a stop may have lasted longer than a look at it counts.
+async fn heed_caa(app: &App, live: &Live, order: &Order, now: Timestamp) -> Result<(), Problem> {
+    if !live.config.validation.caa {
+        return Ok(());
+    }
+    let read = app.store.order_with_authorizations(&order.id).await;
+    let Ok(Some((_, authorizations))) = read else {
+        return Err(Problem::new(Kind::ServerInternal, "its authorizations cannot be read"));
+    };
+    recheck::caa(&live.validator, &app.urls.account(&order.account), &authorizations, now).await
 }
 
 /// Ends an order that nobody will ever issue; its intents go with it.

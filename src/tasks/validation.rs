@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, oneshot};
 
 use acme::challenge::{KeyAuthorization, Type};
-use acme::failure::{Evidence, Failure};
+use acme::failure::Failure;
 use acme::order::AuthorizationStatus;
 use acme::time::Timestamp;
 use store::audit::AuditEvent;
@@ -17,6 +17,7 @@ use store::authorization::{AcceptChallenge, Authorization, RecordAttempt, Valida
 use crate::app::{App, Kept};
 use crate::audit;
 use crate::limits::Bucket;
+use crate::validate::{Applicant, Challenge, Proof};
 
 /// A challenge to be validated.
 pub(super) struct Job {
@@ -61,7 +62,7 @@ impl Job {
             let within = last.is_some().then(left);
             let attempt = self.attempt(app, slots, &expected, began_at, within).await?;
             let failure = match (attempt, last.take()) {
-                (Some(Ok(evidence)), _) => return self.valid(app, evidence, began_at).await,
+                (Some(Ok(proof)), _) => return self.valid(app, proof, began_at).await,
                 (Some(Err(failure)), _) => failure,
                 // Patience ran out in the middle: the failure before it is the verdict.
                 (None, Some(failure)) => return self.invalid(app, failure, began_at).await,
@@ -98,14 +99,24 @@ impl Job {
         expected: &KeyAuthorization,
         began_at: Timestamp,
         within: Option<Duration>,
-    ) -> Result<Option<Result<Evidence, Failure>>, store::Error> {
+    ) -> Result<Option<Result<Proof, Failure>>, store::Error> {
         let live = app.live();
         let identifier = self.authorization.identifier.clone();
         let token = self.authorization.token.clone();
+        let applicant = self.applicant(app).await?;
+        let challenge = Challenge {
+            kind: self.challenge,
+            identifier: &identifier,
+            wildcard: self.authorization.wildcard,
+            token: &token,
+            expected,
+            applicant: &applicant,
+            now: app.clock.now(),
+        };
         let attempt = async {
             // Waiting for a slot is a part of the attempt: the client is not held back for it either.
             let _slot = slots.acquire().await;
-            live.validator.http01(&identifier, &token, expected).await
+            live.validator.attempt(&challenge).await
         };
         tokio::pin!(attempt);
         if self.kept.is_some() {
@@ -118,6 +129,17 @@ impl Job {
             Some(within) => tokio::time::timeout(within.max(LAST_CHANCE), attempt).await.ok(),
             None => Some(attempt.await),
         })
+    }
+
+    /// The account, as it is now: what one of dns-persist-01 may use ends with its account.
+    async fn applicant(&self, app: &App) -> Result<Applicant, store::Error> {
+        let account = &self.authorization.account;
+        let thumbprints = match self.challenge {
+            Type::DnsPersist01 => app.store.thumbprints(account).await?,
+            _ => Vec::new(),
+        };
+        let (url, hash_prefix) = (app.urls.account(account), app.urls.account_hash_prefix());
+        Ok(Applicant { url, hash_prefix, thumbprints })
     }
 
     /// Keeps that the challenge was answered, once, and lets the client be told.
@@ -161,18 +183,15 @@ impl Job {
         self.authorization.attempted_at.get_or_insert(at);
     }
 
-    async fn valid(
-        &mut self,
-        app: &App,
-        evidence: Evidence,
-        began_at: Timestamp,
-    ) -> Result<(), store::Error> {
+    async fn valid(&mut self, app: &App, proof: Proof, began_at: Timestamp) -> Result<(), store::Error> {
         let now = app.clock.now();
+        let Proof { evidence, until } = proof;
         let name = self.authorization.identifier.to_string();
         let from = evidence.lookups.last().map(|l| l.server.clone()).unwrap_or_default();
         let address = evidence.dials.last().map(|d| d.address.to_string()).unwrap_or_default();
-        let lifetime = VALID_LIFETIME.max(app.live().config.reuse);
-        let verdict = Verdict::Valid { evidence, validated_at: now, expires_at: now.plus(lifetime) };
+        let usual = now.plus(VALID_LIFETIME.max(app.live().config.reuse));
+        let expires_at = until.map_or(usual, |until| until.min(usual));
+        let verdict = Verdict::Valid { evidence, validated_at: now, expires_at };
         self.settle(app, verdict, began_at, now).await?;
         app.metrics.validated();
         tracing::info!(name, challenge = %self.challenge, address, from, "validated");

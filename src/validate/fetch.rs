@@ -1,4 +1,4 @@
-//! One hop of HTTP-01: dial the vetted addresses in turn, agree on TLS where the URL says so, ask once, read little
+//! One hop of HTTP-01: dial the vetted addresses, agree on TLS where the URL says so, ask once, read little
 //! (RFC 8555 8.3, RFC 9110, RFC 9112). Neither names nor redirects are resolved here: what was vetted is what is dialled.
 //! There is no proxy, no cookie, no connection that outlives its question.
 
@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::Stop;
+use super::dial::{Connection, connect, explain, millis};
 use super::url::Url;
 
 /// What a target answered.
@@ -56,34 +57,11 @@ pub(super) async fn fetch(
     tls: &TlsConnector,
     dials: &mut Vec<Dial>,
 ) -> Result<Answer, Stop> {
-    let mut misses = Vec::new();
-    let mut reason = Reason::Unreachable;
-    let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
-    for ip in addresses.iter().take(MAX_DIALS) {
-        let address = SocketAddr::new(*ip, url.port);
-        let begun = Instant::now();
-        // One dead address must leave time for the others, and for the answer.
-        let share = deadline.saturating_duration_since(begun) / (left.saturating_add(1));
-        left -= 1;
-        let mut dial = Dial { url: url.to_string(), address, status: None, error: None, millis: 0 };
-        let miss = match timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                let result = converse(stream, url, begun, deadline, tls, &mut dial).await;
-                dials.push(dial);
-                return result;
-            }
-            Ok(Err(error)) => explain(&error),
-            Err(_) => {
-                (Reason::Timeout, "did not take the connection; a firewall may be dropping it".to_owned())
-            }
-        };
-        dial.millis = millis(begun);
-        misses.push(format!("{address} {} ({} ms)", miss.1, dial.millis));
-        dial.error = Some(miss.1);
-        dials.push(dial);
-        reason = miss.0;
-    }
-    Err(Stop::new(Phase::Connect, reason, format!("{}: {}", show(url), plain(&misses.join("; "), 400))))
+    let Connection { stream, mut dial, begun } =
+        connect(&url.to_string(), addresses, url.port, deadline, dials).await?;
+    let result = converse(stream, url, begun, deadline, tls, &mut dial).await;
+    dials.push(dial);
+    result
 }
 
 /// What follows a connection, until the deadline, with its outcome in `dial`.
@@ -251,37 +229,15 @@ fn io_error(error: &hyper::Error) -> Option<&io::Error> {
     None
 }
 
-/// What the system's error means for the reader.
-fn explain(error: &io::Error) -> (Reason, String) {
-    use io::ErrorKind as Kind;
-    match error.kind() {
-        Kind::ConnectionRefused => {
-            (Reason::Refused, "refused the connection: nothing listens there".to_owned())
-        }
-        Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe | Kind::UnexpectedEof => {
-            (Reason::Reset, "reset the connection".to_owned())
-        }
-        Kind::TimedOut => (Reason::Timeout, "did not answer in time".to_owned()),
-        Kind::InvalidData | Kind::InvalidInput => (Reason::Malformed, format!("broke the protocol: {error}")),
-        _ => (Reason::Unreachable, format!("cannot be reached: {error}")),
-    }
-}
-
 /// A URL for a sentence.
 pub(super) fn show(url: &Url) -> String {
     plain(&url.to_string(), 200)
-}
-
-fn millis(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// How much of a body is read, in octets. A key authorization has under 100.
 pub(super) const MAX_BODY: usize = 1024;
 /// How large the head of an answer may be, in octets.
 const MAX_HEAD: usize = 16 * 1024;
-/// How many addresses of a name are dialled.
-const MAX_DIALS: usize = 8;
 /// How long the body of an error is waited for.
 const ERROR_PAGE: Duration = Duration::from_secs(1);
 const AGENT: &str = concat!("acme-ca/", env!("CARGO_PKG_VERSION"), " (HTTP-01 validation)");

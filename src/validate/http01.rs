@@ -1,48 +1,28 @@
 //! HTTP-01, RFC 8555 8.3: find the addresses, vet them, ask, follow redirects, compare. Every hop is vetted anew, so that
 //! neither a name server nor a web server can lead us to where we do not go. Knows what may be followed and what an
-//! answer means; `fetch` knows how to ask, `target` what may be dialled.
-
-use std::net::IpAddr;
+//! answer means; `fetch` knows how to ask, `find` and `target` what may be dialled.
 
 use acme::challenge::{KeyAuthorization, Token, http01_path};
-use acme::failure::{Evidence, FIRST_BYTES, Failure, Lookup, Phase, Reason};
+use acme::failure::{Evidence, FIRST_BYTES, Phase, Reason};
 use acme::identifier::Identifier;
 use acme::problem::plain;
 use hyper::StatusCode;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::fetch::{Answer, MAX_BODY, fetch, show};
+use super::find::addresses;
 use super::url::Url;
 use super::{Stop, Validator};
 use crate::resolver::Pin;
 
-/// One attempt.
+/// One attempt, with what it does in `evidence`.
 pub(super) async fn attempt(
-    validator: &Validator,
-    identifier: &Identifier,
-    token: &Token,
-    expected: &KeyAuthorization,
-) -> Result<Evidence, Failure> {
-    let mut evidence = Evidence::default();
-    match walk(validator, identifier, token, expected, &mut evidence).await {
-        Ok(()) => Ok(evidence),
-        Err(Stop { phase, reason, detail, first_bytes }) => {
-            Err(Failure { phase, reason, name: identifier.to_string(), detail, first_bytes, evidence })
-        }
-    }
-}
-
-async fn walk(
     validator: &Validator,
     identifier: &Identifier,
     token: &Token,
     expected: &KeyAuthorization,
     evidence: &mut Evidence,
 ) -> Result<(), Stop> {
-    if identifier.is_wildcard() {
-        let detail = "a wildcard is shown by DNS alone (RFC 8555 7.1.3)".to_owned();
-        return Err(Stop::new(Phase::Target, Reason::Forbidden, detail));
-    }
     let settings = &validator.settings;
     let deadline = Instant::now() + settings.total_timeout;
     let mut url =
@@ -52,7 +32,7 @@ async fn walk(
     let mut pin = None;
     loop {
         pin = check_pin(validator, &url, pin)?;
-        let addresses = addresses(validator, &url, deadline, evidence).await?;
+        let addresses = addresses(validator, &url.host, || show(&url), deadline, evidence).await?;
         let hop = deadline.min(Instant::now() + settings.hop_timeout);
         let answer = fetch(&url, &addresses, hop, &validator.tls, &mut evidence.dials).await?;
         if !answer.is_redirect() {
@@ -64,51 +44,6 @@ async fn walk(
         check_redirect(validator, &next, &seen).map_err(refuse)?;
         url = next;
     }
-}
-
-/// The addresses of the host that may be dialled, with the look-ups recorded.
-async fn addresses(
-    validator: &Validator,
-    url: &Url,
-    deadline: Instant,
-    evidence: &mut Evidence,
-) -> Result<Vec<IpAddr>, Stop> {
-    let found = match &url.host {
-        Identifier::Ip(address) => {
-            evidence.lookups.push(literal(*address));
-            vec![*address]
-        }
-        Identifier::Dns(name) => {
-            let Ok(resolution) = timeout_at(deadline, validator.resolver.addresses(name)).await else {
-                let detail = format!("looking up {name}: no time was left for it");
-                return Err(Stop::new(Phase::Dns, Reason::Timeout, detail));
-            };
-            evidence.lookups.extend(resolution.lookups);
-            let found =
-                resolution.outcome.map_err(|(reason, detail)| Stop::new(Phase::Dns, reason, detail))?;
-            if resolution.pinned {
-                return Ok(found);
-            }
-            found
-        }
-    };
-    let mut refusals = Vec::new();
-    let mut allowed = Vec::with_capacity(found.len());
-    for address in found {
-        match validator.targets.check(address) {
-            Ok(()) => allowed.push(address),
-            Err(why) => refusals.push(format!("{address} {why}")),
-        }
-    }
-    if allowed.is_empty() {
-        let detail = format!(
-            "{}: the address may not be dialled: {}; allow it in validation.allow_networks, or pin the name in resolver.pins",
-            show(url),
-            plain(&refusals.join("; "), 300)
-        );
-        return Err(Stop::new(Phase::Target, Reason::Forbidden, detail));
-    }
-    Ok(allowed)
 }
 
 /// Whoever answers for a pinned name may redirect to other pinned names and within the pin's zone. Elsewhere the
@@ -208,17 +143,6 @@ fn first_bytes(body: &[u8], token: &Token) -> Option<String> {
             .push_str(part.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_'));
     }
     Some(plain(&harmless, FIRST_BYTES))
-}
-
-fn literal(address: IpAddr) -> Lookup {
-    Lookup {
-        name: address.to_string(),
-        record: if address.is_ipv6() { "AAAA" } else { "A" }.to_owned(),
-        server: "literal".to_owned(),
-        answer: "NOERROR".to_owned(),
-        addresses: vec![address],
-        millis: 0,
-    }
 }
 
 /// How many redirects are followed.

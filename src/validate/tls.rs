@@ -1,15 +1,19 @@
-//! TLS towards a validation target. RFC 8555 8.3: when HTTP-01 is redirected to https, the certificate is not verified,
+//! TLS towards a validation target. RFC 8737 3: for TLS-ALPN-01 the certificate is judged by its own rules when the
+//! handshake is done. RFC 8555 8.3: when HTTP-01 is redirected to https, the certificate is not verified,
 //! because the reason for asking is that the target has none yet, or an expired or self-signed one. What is fetched so
 //! proves no more than what is fetched over plain HTTP. Nothing but a validation may use this.
 
 use std::sync::Arc;
 
+use acme::tls_alpn::PROTOCOL;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ClientConfig, Resumption};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use tokio_rustls::TlsConnector;
+use x509_parser::asn1_rs::{Any, FromDer as _};
+use x509_parser::certificate::X509Certificate;
 
 /// TLS 1.2 or 1.3, HTTP/1.1, any certificate.
 pub(super) fn unverified() -> TlsConnector {
@@ -24,6 +28,91 @@ pub(super) fn unverified() -> TlsConnector {
     // A target is asked once; there is nothing to resume.
     config.resumption = Resumption::disabled();
     TlsConnector::from(Arc::new(config))
+}
+
+/// TLS 1.2 or 1.3, `acme-tls/1`, any certificate whose key signs the handshake (RFC 8737 3).
+pub(super) fn acme() -> TlsConnector {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .expect("aws-lc-rs has the cipher suites of TLS 1.2 and 1.3")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(KeyHolder(provider)))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![PROTOCOL.to_vec()];
+    config.resumption = Resumption::disabled();
+    TlsConnector::from(Arc::new(config))
+}
+
+/// Takes every certificate, of whoever holds its key. rustls' own functions do not read a certificate with an extension
+/// that is critical and that they do not know, which is what the challenge asks for.
+#[derive(Debug)]
+struct KeyHolder(Arc<CryptoProvider>);
+
+impl KeyHolder {
+    /// Tries the algorithms of a signature scheme; TLS 1.3 ties each to one (RFC 8446 4.2.3).
+    fn verify(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+        at_most: usize,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let unreadable = || Error::InvalidCertificate(CertificateError::BadEncoding);
+        let (_, certificate) = X509Certificate::from_der(certificate).map_err(|_| unreadable())?;
+        let key = &certificate.tbs_certificate.subject_pki;
+        let (_, fields) = Any::from_der(key.raw).map_err(|_| unreadable())?;
+        let (_, kind) = Any::from_der(fields.data).map_err(|_| unreadable())?;
+        let mapping = self.0.signature_verification_algorithms.mapping;
+        let holds = mapping
+            .iter()
+            .filter(|(scheme, _)| *scheme == signed.scheme)
+            .flat_map(|(_, algorithms)| algorithms.iter().take(at_most))
+            .filter(|algorithm| algorithm.public_key_alg_id().as_ref() == kind.data)
+            .any(|algorithm| {
+                algorithm.verify_signature(&key.subject_public_key.data, message, signed.signature()).is_ok()
+            });
+        if holds {
+            Ok(HandshakeSignatureValid::assertion())
+        } else {
+            Err(Error::InvalidCertificate(CertificateError::BadSignature))
+        }
+    }
+}
+
+impl ServerCertVerifier for KeyHolder {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verify(message, certificate, signed, usize::MAX)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verify(message, certificate, signed, 1)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
 }
 
 /// Takes every certificate, even one that cannot be read.

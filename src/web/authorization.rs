@@ -39,14 +39,17 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
     let now = app.clock.now();
     let sent = [wanted.identifier];
     let bounds = signed.known.bounds.as_ref();
-    let identifier = order::may_be_certified(&live, bounds, &sent, now)?.remove(0);
+    let profile = bounds.map_or(Ok(None), |bounds| bounds.profile(None))?;
+    let (_, profile) = live.config.policy.profile(profile)?;
+    let challenges = live.config.challenges(profile);
+    let identifier = order::may_be_certified(&live, bounds, challenges, &sent, now)?.remove(0);
     if identifier.is_wildcard() {
         let detail = format!("{identifier} is a wildcard, which newAuthz does not take; make an order");
         return Err(Problem::malformed(detail).into());
     }
     let expires_at = now.plus(order::PENDING_LIFETIME);
     let account = &signed.known.account.id;
-    let authorization = order::authorization(&identifier, account, expires_at, &live, now);
+    let authorization = order::authorization(&identifier, account, expires_at, challenges, now);
     app.store.write(CreateAuthorization { authorization: authorization.clone() }).await?;
     let url = app.urls.authorization(&authorization.id);
     let mut response = json::at(respond(&app, &authorization, now), &url);
@@ -108,9 +111,9 @@ pub(super) async fn challenge(
     }
     let body = shown_challenge(&app, &authorization, challenge, now).ok_or_else(|| {
         let chosen = authorization.attempted.map_or("another", Type::as_str);
-        Problem::malformed(format!(
-            "the authorization is tried by {chosen}; {challenge} is not open any more"
-        ))
+        let detail = format!("the authorization is tried by {chosen}; {challenge} is not open any more");
+        // To be read it is gone (RFC 8555 7.1.4: the others may vanish); to be answered it is too late.
+        Problem::malformed(detail).with_status(if signed.is_post_as_get() { 404 } else { 400 })
     })?;
     let processing = body.status == ChallengeStatus::Processing;
     let response = json::respond(StatusCode::OK, &body);
@@ -230,7 +233,11 @@ fn shown_challenge(
         kind: challenge,
         url: app.urls.challenge(&authorization.id, challenge),
         status,
-        token: authorization.token.clone(),
+        token: challenge.has_token().then(|| authorization.token.clone()),
+        issuer_domain_names: match challenge {
+            Type::DnsPersist01 => app.live().config.validation.identities.clone(),
+            _ => Vec::new(),
+        },
         validated: authorization.validated_at.filter(|_| status == ChallengeStatus::Valid),
         // Shown during retries as well, RFC 8555 8.2.
         error: match status {

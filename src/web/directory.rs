@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::{Method, Request, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
+use acme::challenge::Type;
 use acme::message::{Directory, Meta};
 use acme::problem::Problem;
 
@@ -19,6 +20,11 @@ pub(super) async fn directory(State(app): State<Arc<App>>) -> Response {
     let live = app.live();
     // What is not offered is left out.
     let profiles = live.config.policy.profiles.iter();
+    let identities = |used: bool| match used {
+        true => live.config.validation.identities.clone(),
+        false => Vec::new(),
+    };
+    let persistent = live.config.offers(Type::DnsPersist01);
     let body = Directory {
         new_nonce: app.urls.of("/acme/new-nonce"),
         new_account: app.urls.of("/acme/new-account"),
@@ -30,6 +36,9 @@ pub(super) async fn directory(State(app): State<Arc<App>>) -> Response {
         renewal_info: None,
         meta: Meta {
             terms_of_service: live.config.accounts.terms_url(app.urls.base()),
+            caa_identities: identities(live.config.validation.caa),
+            issuer_domain_names: identities(persistent),
+            account_hash_prefix: persistent.then(|| app.urls.account_hash_prefix()),
             external_account_required: live.config.accounts.external_account_required,
             profiles: profiles.map(|(name, p)| (name.clone(), describe(p.lifetime))).collect(),
             ..Meta::default()

@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
 
-use acme::challenge::Token;
+use acme::challenge::{Token, Type};
 use acme::csr::CertificateRequest;
 use acme::id::{AccountId, AuthorizationId, OrderId};
 use acme::identifier::{Identifier, Wire, name_set};
@@ -16,18 +17,21 @@ use acme::message::{self, Finalize, NewOrder};
 use acme::order::{AuthorizationStatus, OrderStatus, authorization_status, order_status};
 use acme::problem::{Kind, Problem, Subproblem};
 use acme::time::Timestamp;
+use store::audit::AuditEvent;
 use store::authorization::Authorization;
-use store::order::{CreateOrder, Order, ToFinalize};
+use store::order::{CreateOrder, FailOrder, Order, ToFinalize};
 
 use super::authorization::why_lost;
 use super::error::Error;
 use super::{jose, json};
 use crate::app::{App, Live};
+use crate::audit;
 use crate::ca::pem;
 use crate::issuance::{self, Plan, Span, Validity};
 use crate::limits::{Bucket, Exceeded};
 use crate::policy::{self, Bounds};
 use crate::recent::Download;
+use crate::recheck;
 use crate::revocation;
 
 /// newOrder, RFC 8555 7.4.
@@ -39,18 +43,19 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
 
     let sent = identifiers(wanted.identifiers)?;
     let bounds = signed.known.bounds.as_ref();
-    let identifiers = may_be_certified(&live, bounds, &sent, now)?;
-    let (sent, identifiers) = each_once(sent, identifiers);
     let profile = match bounds {
         Some(bounds) => bounds.profile(wanted.profile.as_deref())?,
         None => wanted.profile.as_deref(),
     };
     let (profile_name, profile) = live.config.policy.profile(profile)?;
+    let challenges = live.config.challenges(profile);
+    let identifiers = may_be_certified(&live, bounds, challenges, &sent, now)?;
+    let (sent, identifiers) = each_once(sent, identifiers);
     let span = span(&live, now)?;
     let asked = Validity::asked(wanted.not_before, wanted.not_after, profile.lifetime, span, now)?;
 
     let account = signed.known.account.id.clone();
-    let held = held(&app, &live, &account, &identifiers, now).await?;
+    let held = held(&app, (live.config.reuse, challenges), &account, &identifiers, now).await?;
     let new = identifiers.iter().filter(|identifier| !held.iter().any(|held| held.is_for(identifier)));
     within_limits(&app, &live, &account, new, now)?;
     let order = Order {
@@ -76,7 +81,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
         .map(|identifier| {
             held.iter().find(|held| held.is_for(identifier)).cloned().unwrap_or_else(|| Authorization {
                 order: Some(order.id.clone()),
-                ..authorization(identifier, &account, order.expires_at, &live, now)
+                ..authorization(identifier, &account, order.expires_at, challenges, now)
             })
         })
         .collect();
@@ -129,8 +134,10 @@ pub(super) async fn finalize(
         status => return Err(not_ready(status, &authorizations, now).into()),
     }
     let live = app.live();
+    let (_, profile) = live.config.policy.profile(order.profile.as_deref())?;
+    let (bounds, challenges) = (signed.known.bounds.as_ref(), live.config.challenges(profile));
     // Rules and issuer may have changed since the order was made.
-    let identifiers = may_be_certified(&live, signed.known.bounds.as_ref(), &order.identifiers, now)?;
+    let identifiers = may_be_certified(&live, bounds, challenges, &order.identifiers, now)?;
     csr.check(&identifiers)?;
     app.keys.check_request(&csr)?;
     // RFC 8555 11.1; whose it is, is nobody's business.
@@ -140,7 +147,7 @@ pub(super) async fn finalize(
     }
     let validity = Validity { not_before: order.not_before, not_after: order.not_after };
     validity.still_fits(span(&live, now)?, now)?;
-    let (_, profile) = live.config.policy.profile(order.profile.as_deref())?;
+    heed_caa(&app, &live, &order, &authorizations, now).await?;
     let plan = Plan {
         order: order.id.clone(),
         account: order.account.clone(),
@@ -209,6 +216,7 @@ fn identifiers(sent: Vec<Wire>) -> Result<Vec<Wire>, Error> {
 pub(super) fn may_be_certified(
     live: &Live,
     bounds: Option<&Bounds>,
+    challenges: &[Type],
     identifiers: &[Wire],
     now: Timestamp,
 ) -> Result<Vec<Identifier>, Error> {
@@ -218,11 +226,17 @@ pub(super) fn may_be_certified(
         live.config.policy.judge(identifier)?;
         bounds.map_or(Ok(()), |bounds| bounds.judge(identifier))?;
         issuer.permits(identifier)?;
-        if live.config.validation.challenges.iter().any(|challenge| challenge.can_show(identifier)) {
+        if challenges.iter().any(|challenge| challenge.can_show(identifier)) {
             return Ok(());
         }
-        let need = if identifier.is_wildcard() { "a wildcard needs dns-01" } else { "none can show it" };
-        Err(format!("{identifier} is beyond the challenges that are offered here: {need}"))
+        let words =
+            |types: &mut dyn Iterator<Item = &Type>| types.map(|t| t.as_str()).collect::<Vec<_>>().join(", ");
+        let offered = words(&mut challenges.iter());
+        let would = words(&mut Type::ALL.iter().filter(|t| t.can_show(identifier)));
+        let what = if identifier.is_wildcard() { " (a wildcard is shown by DNS alone)" } else { "" };
+        Err(format!(
+            "{identifier} cannot be shown by what is offered here, {offered}; it could by {would}{what}"
+        ))
     })?;
     Ok(canonical)
 }
@@ -236,12 +250,11 @@ fn each_once(sent: Vec<Wire>, canonical: Vec<Identifier>) -> (Vec<Wire>, Vec<Ide
 /// Authorizations of the account that hold for these identifiers and may serve another order: RFC 8555 7.1.4.
 async fn held(
     app: &App,
-    live: &Live,
+    (reuse, challenges): (Duration, &[Type]),
     account: &AccountId,
     identifiers: &[Identifier],
     now: Timestamp,
 ) -> Result<Vec<Authorization>, Error> {
-    let reuse = live.config.reuse;
     if reuse.is_zero() {
         return Ok(Vec::new());
     }
@@ -250,8 +263,7 @@ async fn held(
     held.retain(|authorization| {
         let is_young = authorization.validated_at.is_some_and(|at| now < at.plus(reuse));
         // What it was shown by may not be good enough any more.
-        let is_offered =
-            authorization.attempted.is_some_and(|by| live.config.validation.challenges.contains(&by));
+        let is_offered = authorization.attempted.is_some_and(|by| challenges.contains(&by));
         is_young && is_offered
     });
     Ok(held)
@@ -281,16 +293,42 @@ fn span(live: &Live, now: Timestamp) -> Result<Span, Error> {
     Ok((issuer.not_before(), issuer.not_after()))
 }
 
+/// CAA at finalize, where it was not looked at within the last hours. An order that CAA forbids has ended; one of which
+/// CAA is not known stays ready.
+async fn heed_caa(
+    app: &App,
+    live: &Live,
+    order: &Order,
+    authorizations: &[Authorization],
+    now: Timestamp,
+) -> Result<(), Error> {
+    let Err(problem) =
+        recheck::caa(&live.validator, &app.urls.account(&order.account), authorizations, now).await
+    else {
+        return Ok(());
+    };
+    tracing::warn!(order = %order.id, problem = %problem, "CAA stops a finalize");
+    if problem.kind == Kind::Caa {
+        let audit = AuditEvent {
+            account: Some(order.account.clone()),
+            order: Some(order.id.clone()),
+            ..audit("order-invalid", now)
+        };
+        app.store.write(FailOrder { order: order.id.clone(), problem: problem.clone(), audit }).await?;
+    }
+    Err(problem.into())
+}
+
 /// A new authorization, for no order yet.
 pub(super) fn authorization(
     identifier: &Identifier,
     account: &AccountId,
     expires_at: Timestamp,
-    live: &Live,
+    challenges: &[Type],
     now: Timestamp,
 ) -> Authorization {
     let base = identifier.to_authorize();
-    let offered = live.config.validation.challenges.iter().copied();
+    let offered = challenges.iter().copied();
     Authorization {
         id: AuthorizationId::mint(now, crate::random()),
         account: account.clone(),
@@ -414,8 +452,8 @@ fn why_invalid(order: &Order, authorizations: &[Authorization], now: Timestamp) 
 /// How many names an order may have.
 pub(super) const IDENTIFIER_LIMIT: usize = 100;
 /// How long an order waits for its client.
-pub(super) const PENDING_LIFETIME: std::time::Duration = std::time::Duration::from_secs(24 * 3_600);
+pub(super) const PENDING_LIFETIME: Duration = Duration::from_secs(24 * 3_600);
 /// What an authorization must still have left to serve another order.
-const LEAST_LEFT: std::time::Duration = std::time::Duration::from_secs(600);
+const LEAST_LEFT: Duration = Duration::from_secs(600);
 /// When a client may ask again, in seconds.
 pub(super) const POLL_AGAIN: u64 = 1;

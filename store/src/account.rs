@@ -8,7 +8,7 @@ use acme::time::Timestamp;
 use crate::audit::AuditEvent;
 use crate::error::Error;
 use crate::external_account::{self, ExternalAccount, external_columns};
-use crate::sql::{Columns, Record, execute, find, json, one, row};
+use crate::sql::{Columns, Record, execute, find, json, one, row, rows};
 use crate::store::Store;
 use crate::write::{Change, Tx};
 
@@ -171,7 +171,7 @@ pub enum KeyChanged {
     Taken(AccountId),
 }
 
-/// Gives a valid account another key (RFC 8555 7.3.5). A crash after it leaves an account that knows the new key alone.
+/// Gives a valid account another key (RFC 8555 7.3.5), and remembers the thumbprint of the old one. A crash after it leaves an account that knows the new key alone.
 /// A conflict: the account is not valid, or its key is not the old one any more.
 #[derive(Clone, Debug)]
 pub struct ChangeKey {
@@ -204,6 +204,14 @@ impl Change for ChangeKey {
             self.jwk.as_str(),
         )?;
         one(changed, || Error::conflict("account", &self.id, "valid with its old key"))?;
+        execute!(
+            tx,
+            "INSERT INTO account_key (account_id, thumbprint, until) VALUES ($1, $2, $3)
+             ON CONFLICT (account_id, thumbprint) DO UPDATE SET until = excluded.until",
+            self.id.as_str(),
+            self.old_thumbprint.as_str(),
+            self.audit.at.unix(),
+        )?;
         tx.record(&self.audit);
         Ok(KeyChanged::Changed)
     }
@@ -229,6 +237,16 @@ impl Store {
         row!(self, (Account, Option<ExternalAccount>), WITH_EXTERNAL, id.as_str())
     }
 
+    /// The thumbprints of all keys that a valid account had, the present one first, then the latest. None: the account is
+    /// not valid, or there is none. Records of dns-persist-01 name any of them.
+    ///
+    /// # Errors
+    /// What the database could not do.
+    pub async fn thumbprints(&self, id: &AccountId) -> Result<Vec<String>, Error> {
+        let found: Result<Vec<Thumbprint>, Error> = rows!(self, Thumbprint, THUMBPRINTS, id.as_str());
+        Ok(found?.into_iter().map(|Thumbprint(thumbprint)| thumbprint).collect())
+    }
+
     /// The account of the key with this RFC 7638 thumbprint.
     ///
     /// # Errors
@@ -250,6 +268,22 @@ const WITH_EXTERNAL: &str = concat!(
 );
 
 pub(crate) const BY_THUMBPRINT: &str = concat!("SELECT ", columns!(), " FROM account WHERE thumbprint = $1");
+
+pub(crate) const THUMBPRINTS: &str = "SELECT a.thumbprint, 1 AS present, 0 AS until FROM account a
+     WHERE a.id = $1 AND a.status = 'valid'
+     UNION ALL
+     SELECT k.thumbprint, 0, k.until FROM account_key k JOIN account a ON a.id = k.account_id
+     WHERE k.account_id = $1 AND a.status = 'valid'
+     ORDER BY present DESC, until DESC";
+
+/// A row of [`THUMBPRINTS`].
+struct Thumbprint(String);
+
+impl Record for Thumbprint {
+    fn read(row: &impl Columns) -> Result<Self, Error> {
+        Ok(Self(row.string("thumbprint")?))
+    }
+}
 
 impl Record for Account {
     fn read(row: &impl Columns) -> Result<Self, Error> {

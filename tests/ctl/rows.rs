@@ -255,8 +255,8 @@ fn servfail() -> Failure {
         record: record.into(),
         server: "10.0.0.53".into(),
         answer: "SERVFAIL".into(),
-        addresses: Vec::new(),
         millis: 12,
+        ..Lookup::default()
     };
     Failure {
         phase: Phase::Dns,
@@ -275,7 +275,7 @@ fn unanswered() -> Failure {
         server: "pin".into(),
         answer: "NOERROR".into(),
         addresses: vec!["192.168.1.10".parse().expect("an address")],
-        millis: 0,
+        ..Lookup::default()
     };
     let dial = Dial {
         url: "http://behind.corp.lan/.well-known/acme-challenge/BwcHBwcHBwcHBwcHBwcHBw".into(),

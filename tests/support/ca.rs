@@ -22,6 +22,8 @@ pub struct Ca {
     pub status_port: u16,
     /// Where HTTP-01 is looked for; a test puts its responder, client or web server there.
     pub http_port: u16,
+    /// Where TLS-ALPN-01 asks.
+    pub tls_port: u16,
     store: String,
     server: Option<Child>,
 }
@@ -31,9 +33,9 @@ impl Ca {
     /// certified; no name server, nothing pinned but `localhost`. SQLite.
     pub fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("acme-ca-test-").tempdir().expect("a directory");
-        let (port, status_port, http_port) = (free_port(), free_port(), free_port());
+        let [port, status_port, http_port, tls_port] = std::array::from_fn(|_| free_port());
         let store = format!("sqlite:{}", dir.path().join("ca.db").display());
-        let ca = Self { dir, port, status_port, http_port, store, server: None };
+        let ca = Self { dir, port, status_port, http_port, tls_port, store, server: None };
         let url = format!("https://localhost:{port}");
         let path = ca.path("");
         let init = Command::new(CA_CTL)
@@ -58,6 +60,7 @@ impl Ca {
             localhost = ["127.0.0.1"]
             [validation]
             http_port = {http_port}
+            tls_alpn_port = {tls_port}
             "#,
             ca.store
         ));

@@ -43,6 +43,43 @@ pub enum Show<'a> {
     Standalone,
     /// Files below a directory that another web server shows.
     Webroot(&'a Path),
+    /// dns-01, by scripts that put TXT records and remove them.
+    Hooks(&'a TxtHooks),
+}
+
+/// Scripts of a client's user that keep TXT records as files, a line each, in a folder that a name server shows.
+pub struct TxtHooks {
+    /// Where the records are.
+    pub folder: PathBuf,
+    put: PathBuf,
+    remove: PathBuf,
+    exec: PathBuf,
+}
+
+impl TxtHooks {
+    /// In a folder of their own.
+    pub fn new(ca: &Ca) -> Self {
+        let (folder, scripts) = (ca.scratch("txt"), ca.scratch("hooks"));
+        let script = |name: &str, text: String| {
+            use std::os::unix::fs::PermissionsExt as _;
+            let path = scripts.join(name);
+            fs::write(&path, format!("#!/bin/sh\nset -eu\ncd '{}'\n{text}", folder.display()))
+                .expect("written");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("executable");
+            path
+        };
+        let put = "echo \"$CERTBOT_VALIDATION\" >> \"_acme-challenge.$CERTBOT_DOMAIN\"\n";
+        let remove = "rm -f \"_acme-challenge.$CERTBOT_DOMAIN\"\n";
+        // lego: `present FQDN VALUE` and `cleanup FQDN VALUE`.
+        let exec =
+            "name=${2%.}\ncase $1 in present) echo \"$3\" >> \"$name\" ;; *) rm -f \"$name\" ;; esac\n";
+        Self {
+            put: script("put", put.to_owned()),
+            remove: script("remove", remove.to_owned()),
+            exec: script("exec", exec.to_owned()),
+            folder,
+        }
+    }
 }
 
 /// certbot.
@@ -82,6 +119,10 @@ impl Certbot {
             }
             Show::Webroot(webroot) => {
                 command.arg("--webroot").arg("--webroot-path").arg(webroot);
+            }
+            Show::Hooks(hooks) => {
+                command.args(["--manual", "--preferred-challenges", "dns", "--manual-auth-hook"]);
+                command.arg(&hooks.put).arg("--manual-cleanup-hook").arg(&hooks.remove);
             }
         }
         for name in names {
@@ -124,13 +165,38 @@ impl Lego {
         Self { dir, root: ca.root(), directory: ca.directory(), http_port: ca.http_port }
     }
 
-    /// `run` or `renew`, with what belongs behind the verb.
+    /// `run` or `renew`, with what belongs behind the verb, by HTTP-01.
     pub fn command(&self, names: &[&str], key_type: &str, verb: &[&str]) -> Command {
+        let port = format!("127.0.0.1:{}", self.http_port);
+        self.by(&["--http", "--http.port", &port], names, key_type, verb)
+    }
+
+    /// The same by dns-01: these scripts put the records, and this name server is asked about zones.
+    pub fn by_dns(
+        &self,
+        hooks: &TxtHooks,
+        server: &str,
+        names: &[&str],
+        key_type: &str,
+        verb: &[&str],
+    ) -> Command {
+        let dns = ["--dns", "exec", "--dns.disable-cp", "--dns.resolvers", server];
+        let mut command = self.by(&dns, names, key_type, verb);
+        // lego waits between two records of one name, as long as it is told.
+        command
+            .env("EXEC_PATH", &hooks.exec)
+            .env("EXEC_SEQUENCE_INTERVAL", "1")
+            .env("EXEC_POLLING_INTERVAL", "1");
+        command
+    }
+
+    /// The same with the options of a challenge.
+    pub fn by(&self, challenge: &[&str], names: &[&str], key_type: &str, verb: &[&str]) -> Command {
         let mut command = program("lego", "lego");
         command.env("LEGO_CA_CERTIFICATES", &self.root);
         command.arg("--path").arg(&self.dir).args(["--server", &self.directory, "--accept-tos"]);
         command.args(["--email", "admin@corp.lan", "--key-type", key_type]);
-        command.args(["--http", "--http.port", &format!("127.0.0.1:{}", self.http_port)]);
+        command.args(challenge);
         for name in names {
             command.args(["--domains", name]);
         }
@@ -140,6 +206,7 @@ impl Lego {
 
     /// The files of a certificate: lego's `.crt` is leaf and chain.
     pub fn files(&self, name: &str) -> Files {
+        let name = name.replace('*', "_");
         let file = |end: &str| self.dir.join("certificates").join(format!("{name}.{end}"));
         Files { leaf: file("crt"), chain: file("issuer.crt"), full: file("crt"), key: file("key") }
     }

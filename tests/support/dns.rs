@@ -11,11 +11,12 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use hickory_resolver::proto::op::{Edns, Message, ResponseCode};
 use hickory_resolver::proto::rr::rdata::opt::EdnsOption;
-use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, TXT};
+use hickory_resolver::proto::rr::rdata::{A, AAAA, CAA, CNAME, TXT};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
@@ -29,6 +30,17 @@ pub enum Answer {
     Addresses(Vec<IpAddr>),
     /// TXT records.
     Texts(Vec<String>),
+    /// TXT records of several strings each.
+    Strings(Vec<Vec<String>>),
+    /// TXT records from a file with the name of the question in this folder, a line each; without a file, the name does
+    /// not exist. So a client's hook can set them.
+    Files(PathBuf),
+    /// CAA records: whether critical, tag, value.
+    Caa(Vec<(bool, String, String)>),
+    /// A chain of aliases, and what is said of its end; the status is that of the end.
+    Chain(Vec<String>, Box<Answer>),
+    /// An answer for each of some records, and one for all others.
+    ByRecord(Vec<(RecordType, Answer)>, Box<Answer>),
     /// A chain of aliases and the addresses at its end.
     Alias(Vec<String>, Vec<IpAddr>),
     /// The name does not exist.
@@ -61,6 +73,27 @@ impl Answer {
     /// Addresses from text.
     pub fn addresses(texts: &[&str]) -> Self {
         Self::Addresses(texts.iter().map(|ip| ip.parse().expect("an IP address")).collect())
+    }
+
+    /// TXT records of one string each.
+    pub fn texts(texts: &[&str]) -> Self {
+        Self::Texts(texts.iter().map(ToString::to_string).collect())
+    }
+
+    /// CAA records from their zone file form, `FLAGS TAG VALUE`.
+    pub fn caa(lines: &[&str]) -> Self {
+        let record = |line: &&str| {
+            let mut words = line.splitn(3, ' ');
+            let critical = words.next() == Some("128");
+            let mut word = || words.next().unwrap_or_default().to_owned();
+            (critical, word(), word())
+        };
+        Self::Caa(lines.iter().map(record).collect())
+    }
+
+    /// These for CAA, and otherwise addresses of loopback.
+    pub fn with_caa(lines: &[&str]) -> Self {
+        Self::ByRecord(vec![(RecordType::CAA, Self::caa(lines))], Box::new(Self::addresses(&["127.0.0.1"])))
     }
 }
 
@@ -269,7 +302,42 @@ fn render(
                 message.add_answer(Record::from_rdata(name.clone(), TTL, data));
             }
         }
-        Answer::Texts(_) => {}
+        Answer::Strings(records) if record == RecordType::TXT => {
+            for strings in records {
+                let data = RData::TXT(TXT::new(strings.clone()));
+                message.add_answer(Record::from_rdata(name.clone(), TTL, data));
+            }
+        }
+        Answer::Files(folder) => {
+            let file = folder.join(name.to_ascii().trim_end_matches('.'));
+            let answer = match std::fs::read_to_string(file) {
+                Ok(text) => Answer::Texts(text.lines().map(str::to_owned).collect()),
+                Err(_) => Answer::NxDomain,
+            };
+            return render(&answer, message, name, record, over);
+        }
+        Answer::Caa(records) if record == RecordType::CAA => {
+            for (critical, tag, value) in records {
+                let mut data = CAA::new_issue(*critical, None, Vec::new());
+                data.tag.clone_from(tag);
+                data.value = value.clone().into_bytes();
+                message.add_answer(Record::from_rdata(name.clone(), TTL, RData::CAA(data)));
+            }
+        }
+        Answer::Texts(_) | Answer::Strings(_) | Answer::Caa(_) => {}
+        Answer::Chain(chain, end) => {
+            let mut owner = name.clone();
+            for target in chain {
+                let target = Name::from_ascii(format!("{target}.")).expect("a name");
+                message.add_answer(Record::from_rdata(owner, TTL, RData::CNAME(CNAME(target.clone()))));
+                owner = target;
+            }
+            return render(end, message, &owner, record, over);
+        }
+        Answer::ByRecord(answers, other) => {
+            let answer = answers.iter().find(|(kind, _)| *kind == record).map_or(&**other, |(_, a)| a);
+            return render(answer, message, name, record, over);
+        }
         Answer::Alias(chain, addresses) => {
             let mut owner = name.clone();
             for target in chain {
@@ -328,3 +396,5 @@ fn add_addresses(message: &mut Message, owner: &Name, record: RecordType, addres
 }
 
 const TTL: u32 = 300;
+/// For [`Answer::ByRecord`].
+pub const CAA_RECORD: RecordType = RecordType::CAA;

@@ -65,6 +65,12 @@ impl Client {
         urls
     }
 
+    /// The key authorization of a challenge, RFC 8555 8.1.
+    pub fn key_authorization(&self, challenge: &Value) -> acme::challenge::KeyAuthorization {
+        let token = challenge["token"].as_str().expect("a token").to_owned();
+        acme::challenge::Token::from_row(token).key_authorization(&self.key.thumbprint())
+    }
+
     /// Tells the server that a challenge can be looked at.
     pub async fn answer(&self, challenge: &str) -> Reply {
         self.post(challenge, json!({})).await
@@ -156,6 +162,18 @@ pub fn identifiers(names: &[&str]) -> Value {
 
 /// The http-01 challenge of an authorization.
 pub fn http01(authorization: &Value) -> Value {
+    challenge(authorization, "http-01")
+}
+
+/// The challenge of this type of an authorization.
+pub fn challenge(authorization: &Value, kind: &str) -> Value {
     let challenges = authorization["challenges"].as_array().expect("challenges");
-    challenges.iter().find(|challenge| challenge["type"] == "http-01").expect("http-01 is offered").clone()
+    let found = challenges.iter().find(|challenge| challenge["type"] == kind);
+    found.unwrap_or_else(|| panic!("{kind} is not offered: {authorization}")).clone()
+}
+
+/// The types that an authorization offers, in order.
+pub fn offered(authorization: &Value) -> Vec<String> {
+    let challenges = authorization["challenges"].as_array().expect("challenges");
+    challenges.iter().map(|challenge| challenge["type"].as_str().expect("a type").to_owned()).collect()
 }

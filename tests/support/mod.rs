@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses a part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what surprises a test ends it")]
 
+pub mod alpn;
 pub mod ca;
 pub mod clients;
 pub mod csr;

@@ -260,14 +260,19 @@ fn challenge(body: &Value, broken: &mut Broken) {
     let known = ["pending", "processing", "valid", "invalid"].contains(&status);
     broken.unless(known, format!("a challenge has a known status: {status}"));
     let token = body["token"].as_str().unwrap_or_default();
-    broken.unless(token.len() >= 22, "a challenge has a token of 128 bits");
+    let persistent = body["type"] == "dns-persist-01";
+    broken.unless(token.len() >= 22 || persistent, "a challenge has a token of 128 bits");
+    let issuers = body["issuerDomainNames"].as_array().map(Vec::len);
+    broken
+        .unless(issuers.is_some_and(|n| (1..=10).contains(&n)) == persistent, "issuers with dns-persist-01");
     broken.unless(body["validated"].is_string() == (status == "valid"), "validated exactly when valid");
     let may_err = ["processing", "invalid"].contains(&status);
     broken.unless(body.get("error").is_none() || may_err, "error only where something failed");
     broken.unless(status != "invalid" || body["error"].is_object(), "an invalid challenge has its error");
     for (key, value) in body.as_object().into_iter().flatten() {
-        let known = ["type", "url", "status", "token", "validated", "error"].contains(&key.as_str());
-        let flat = key == "error" || value.is_string();
+        let known = ["type", "url", "status", "token", "issuerDomainNames", "validated", "error"];
+        let known = known.contains(&key.as_str());
+        let flat = ["error", "issuerDomainNames"].contains(&key.as_str()) || value.is_string();
         broken.unless(known && flat, format!("challenges are flat: {key}"));
     }
     if body["error"].is_object() {

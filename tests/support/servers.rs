@@ -94,13 +94,27 @@ pub struct Caddy {
 }
 
 impl Caddy {
-    /// Serves this name.
+    /// Serves this name, at the port where the CA asks for TLS-ALPN-01; shown by whichever challenge Caddy likes.
     pub fn start(ca: &Ca, name: &str) -> Self {
-        let (dir, port) = (ca.scratch("caddy"), free_port());
+        Self::configured(ca, name, "")
+    }
+
+    /// The same without HTTP-01.
+    pub fn by_tls_alpn(ca: &Ca, name: &str) -> Self {
+        let issuer = format!(
+            "\ttls {{\n\t\tissuer acme {{\n\t\t\tdir {}\n\t\t\ttrusted_roots {}\n\t\t\tdisable_http_challenge\n\t\t}}\n\t}}\n",
+            ca.directory(),
+            ca.root().display(),
+        );
+        Self::configured(ca, name, &issuer)
+    }
+
+    fn configured(ca: &Ca, name: &str, site: &str) -> Self {
+        let (dir, port) = (ca.scratch("caddy"), ca.tls_port);
         let file = dir.join("Caddyfile");
         let configuration = format!(
             "{{\n\tadmin off\n\thttp_port {http}\n\thttps_port {port}\n\tdefault_bind 127.0.0.1\n\tacme_ca {directory}\n\t\
-             acme_ca_root {root}\n\tstorage file_system {dir}/storage\n}}\n{name} {{\n\trespond \"served\"\n}}\n",
+             acme_ca_root {root}\n\tstorage file_system {dir}/storage\n}}\n{name} {{\n{site}\trespond \"served\"\n}}\n",
             http = ca.http_port,
             directory = ca.directory(),
             root = ca.root().display(),

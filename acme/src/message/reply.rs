@@ -52,6 +52,12 @@ pub struct Meta {
     /// The names by which CAA records mean this CA.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub caa_identities: Vec<String>,
+    /// The names by which records of dns-persist-01 mean this CA (draft-ietf-acme-dns-persist-02 3.2).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub issuer_domain_names: Vec<String>,
+    /// What the account in such a record begins with (4.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account_hash_prefix: Option<String>,
     /// Whether newAccount needs a binding. Always sent, so that `meta` is never an empty object.
     pub external_account_required: bool,
     /// The profiles, each with a sentence or a URL about it.
@@ -135,8 +141,12 @@ pub struct Challenge {
     pub url: String,
     /// Its state.
     pub status: ChallengeStatus,
-    /// Its token.
-    pub token: Token,
+    /// Its token; all types but dns-persist-01 have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<Token>,
+    /// With dns-persist-01: the names by which its record may mean this CA (draft-ietf-acme-dns-persist-02 3.1).
+    #[serde(rename = "issuerDomainNames", skip_serializing_if = "Vec::is_empty")]
+    pub issuer_domain_names: Vec<String>,
     /// When it was met.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validated: Option<Timestamp>,
@@ -172,7 +182,8 @@ mod tests {
             kind: Type::Http01,
             url: "https://ca.lan/c".into(),
             status: ChallengeStatus::Pending,
-            token: Token::mint([0; TOKEN_RANDOM]),
+            token: Some(Token::mint([0; TOKEN_RANDOM])),
+            issuer_domain_names: vec![],
             validated: None,
             error: None,
         }
@@ -200,10 +211,12 @@ mod tests {
             terms_of_service: Some("t".into()),
             website: Some("w".into()),
             caa_identities: vec!["ca.lan".into()],
+            issuer_domain_names: vec!["ca.lan".into()],
+            account_hash_prefix: Some("p/".into()),
             external_account_required: true,
             profiles: [("default".to_owned(), "90 days".to_owned())].into(),
         };
-        let expected = r#"{"termsOfService":"t","website":"w","caaIdentities":["ca.lan"],"externalAccountRequired":true,"profiles":{"default":"90 days"}}"#;
+        let expected = r#"{"termsOfService":"t","website":"w","caaIdentities":["ca.lan"],"issuerDomainNames":["ca.lan"],"accountHashPrefix":"p/","externalAccountRequired":true,"profiles":{"default":"90 days"}}"#;
         assert_eq!(json(&meta), expected);
     }
 
@@ -277,6 +290,18 @@ mod tests {
         let failed =
             Challenge { validated: Some(MOMENT), error: Some(Problem::unauthorized("why")), ..challenge() };
         assert!(json(&failed).contains(r#","validated":"1970-01-01T00:00:00Z","error":{"type":"#));
+    }
+
+    #[test]
+    fn a_challenge_without_a_token_is_flat_too() {
+        let persistent = Challenge {
+            kind: Type::DnsPersist01,
+            token: None,
+            issuer_domain_names: vec!["ca.lan".into()],
+            ..challenge()
+        };
+        let expected = r#"{"type":"dns-persist-01","url":"https://ca.lan/c","status":"pending","issuerDomainNames":["ca.lan"]}"#;
+        assert_eq!(json(&persistent), expected);
     }
 
     #[test]

@@ -77,6 +77,34 @@ both! {
 }
 
 both! {
+    async fn the_keys_that_an_account_had_are_remembered_while_it_is_valid(world: World) {
+        let account = world.account().await;
+        let other = world.account().await;
+        let (first, id) = (account.thumbprint.clone(), account.id.clone());
+        assert_eq!(world.store.thumbprints(&id).await.unwrap(), [first.as_str()]);
+        // To a second key, to a third, back to the second and on to the fourth.
+        let keys = [first.as_str(), "second", "third", "second", "fourth"];
+        for (at, pair) in (0_u64..).zip(keys.windows(2)) {
+            let mut audit = event("account.key");
+            audit.at = audit.at.plus(std::time::Duration::from_secs(at));
+            let change = ChangeKey {
+                id: id.clone(),
+                old_thumbprint: pair[0].to_owned(),
+                thumbprint: pair[1].to_owned(),
+                jwk: "{}".to_owned(),
+                audit,
+            };
+            assert_eq!(world.store.write(change).await.unwrap(), KeyChanged::Changed);
+        }
+        assert_eq!(world.store.thumbprints(&id).await.unwrap(), ["fourth", "second", "third", &first]);
+        assert_eq!(world.store.thumbprints(&other.id).await.unwrap(), [other.thumbprint]);
+        let gone = DeactivateAccount { id: id.clone(), problem: problem(), audit: event("account.deactivated") };
+        world.store.write(gone).await.unwrap();
+        assert!(world.store.thumbprints(&id).await.unwrap().is_empty());
+    }
+}
+
+both! {
     async fn a_key_of_another_account_is_not_taken_over(world: World) {
         let (one, other) = (world.account().await, world.account().await);
         let change = ChangeKey {

@@ -324,6 +324,7 @@ pub fn evidence() -> Evidence {
         answer: "NOERROR".into(),
         addresses: vec!["10.0.0.21".parse().unwrap()],
         millis: 3,
+        ..Lookup::default()
     };
     let dial = acme::failure::Dial {
         url: "http://vault.lan/.well-known/acme-challenge/Zm9vYmFyZm9vYmFyZm9vYg".into(),
