@@ -635,9 +635,12 @@ async fn hostile_text_is_made_harmless() {
     let ca = Ca::pinned().await;
     let client = Client::registered(&ca).await;
     let nasty = "x\u{1b}[31m\u{202e}\"\\\r\nWARN forged=1";
-    let order = json!({"identifiers": [{"type": "dns", "value": nasty}], "profile": nasty});
+    let order = json!({"identifiers": [{"type": "dns", "value": nasty}]});
     let reply = client.post("/acme/new-order", order).await;
     refused("a nasty name", &reply, 400, "malformed", "not a DNS name");
+    let order = json!({"identifiers": [{"type": "dns", "value": "a.corp.lan"}], "profile": nasty});
+    let reply = client.post("/acme/new-order", order).await;
+    refused("a nasty profile", &reply, 400, "invalidProfile", "is not offered");
     let mut draft = client.draft("/acme/new-order", json!({})).await;
     draft.headers.push(("user-agent", "agent \u{9b}31m \"quoted\"".into()));
     draft.set("kid", nasty);

@@ -188,8 +188,7 @@ async fn change_key(client: &Client, new: &Key) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_stays_serves_order_after_order_until_the_account_ends() {
-    let persist =
-        "[validation]\nchallenges = [\"http-01\", \"dns-persist-01\"]\ncaa_identities = [\"ca.corp.lan\"]";
+    let persist = "[validation]\nchallenges = [\"http-01\", \"dns-persist-01\"]\ncaa_identities = [\"ca.corp.lan\"]\nreuse = \"0s\"";
     let (ca, dns) = serving(persist).await;
     let client = Client::registered(&ca).await;
     let meta = client.plain("GET", "/acme/directory").await.json()["meta"].clone();
