@@ -10,6 +10,7 @@
 //! | [`issuance`] | from the intent to sign to the certificate, or to giving it up |
 //! | [`certificate`] | certificates and the chains of their issuers |
 //! | [`revocation`] | what is revoked, which keys are blocked, the numbers of the lists that say so |
+//! | [`renewal_info`] | polls, windows that were asked for, and what an order replaces: RFC 9773 |
 //! | [`audit`] | what happened, for ever |
 //! | [`prune`] | what need not be kept |
 //!
@@ -36,6 +37,7 @@ pub mod issuance;
 pub mod order;
 pub mod prune;
 pub mod revocation;
+pub mod renewal_info;
 
 pub use error::Error;
 pub use open::Options;

@@ -23,6 +23,7 @@ mod orders;
 mod pruning;
 #[cfg(test)]
 mod revocations;
+mod renewal_info;
 #[cfg(test)]
 mod schema;
 #[cfg(test)]
