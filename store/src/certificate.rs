@@ -2,8 +2,8 @@
 //! is in [`crate::issuance`].
 
 use acme::id::{AccountId, OrderId, Serial};
-use acme::revocation::Reason;
 use acme::renewal_info::Window;
+use acme::revocation::Reason;
 use acme::time::Timestamp;
 
 use crate::error::Error;

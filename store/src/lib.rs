@@ -36,8 +36,8 @@ pub mod external_account;
 pub mod issuance;
 pub mod order;
 pub mod prune;
-pub mod revocation;
 pub mod renewal_info;
+pub mod revocation;
 
 pub use error::Error;
 pub use open::Options;

@@ -22,8 +22,9 @@ mod orders;
 #[cfg(test)]
 mod pruning;
 #[cfg(test)]
-mod revocations;
 mod renewal_info;
+#[cfg(test)]
+mod revocations;
 #[cfg(test)]
 mod schema;
 #[cfg(test)]
