@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use acme::cadence::{Cadence, too_short};
+use acme::cadence::{Cadence, IN_THE_TRAIL, too_short};
 use acme::csr::CertificateRequest;
 use acme::id::{AccountId, OrderId, Serial};
 use acme::identifier::{Identifier, name_set};
@@ -267,7 +267,7 @@ async fn warning(plan: &Plan, store: &Store, now: Timestamp) -> Option<serde_jso
         span(needed)
     );
     tracing::warn!(order = %plan.order, account = %plan.account, names, "{why}");
-    Some(serde_json::json!({ (LIFETIME_TOO_SHORT): why }))
+    Some(serde_json::json!({ (IN_THE_TRAIL): why }))
 }
 
 /// Gives up an intent: its serial was never handed out and never will be.
@@ -391,8 +391,6 @@ impl Request<'_> {
     }
 }
 
-/// The member of the trail's detail that says why a lifetime is too short.
-pub const LIFETIME_TOO_SHORT: &str = "lifetime_too_short";
 /// From here on a lifetime is not held against its client's habits.
 const LONG: Duration = Duration::from_secs(30 * 86_400);
 /// How far a certificate begins before now, for clocks that lag; less when it does not live long.

@@ -28,6 +28,9 @@ pub struct Cadence {
     pub needed: Duration,
 }
 
+/// The member of an audit row's detail that says why a lifetime was too short.
+pub const IN_THE_TRAIL: &str = "lifetime_too_short";
+
 /// How many earlier issuances are looked at: enough for a median, few enough that a client which changed is soon known
 /// anew.
 pub const LOOKED_AT: usize = 6;
