@@ -22,7 +22,6 @@ use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::policy::BlockedKeys;
 use crate::recent::{Download, Known, Polls, Recent};
-use crate::recent::{Download, Known, Recent};
 use crate::resolver::Resolver;
 use crate::revocation::Published;
 use crate::validate::Validator;

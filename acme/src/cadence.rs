@@ -93,9 +93,12 @@ mod tests {
         Some(i64::try_from(cadence.needed.as_secs()).unwrap())
     }
 
+    /// What it is; the new lifetime, the distances, the earlier lifetimes, and what is needed where it is too short.
+    type Row<'a> = (&'a str, i64, &'a [i64], i64, Option<i64>);
+
     #[test]
     fn a_lifetime_is_held_against_what_the_client_did_before() {
-        let rows: &[(&str, i64, &[i64], i64, Option<i64>)] = &[
+        let rows: &[Row<'_>] = &[
             ("ninety days, renewed when due", 90 * DAY, &[60 * DAY; 5], 90 * DAY, None),
             ("a week, renewed at its half", 7 * DAY, &[84 * HOUR; 5], 7 * DAY, None),
             ("a day, renewed at its half", DAY, &[12 * HOUR; 5], DAY, None),

@@ -13,7 +13,7 @@ use clap::Args;
 use serde::Serialize;
 use store::Store;
 use store::audit::AuditFilter;
-use store::certificate::{Certificate, CertificateStatus, Which};
+use store::certificate::{Certificate, CertificateStatus, Purpose, Which};
 
 use super::orders;
 use super::output::Output;
@@ -279,11 +279,14 @@ fn facts(item: &Item, now: Timestamp) -> Vec<(&'static str, String)> {
         ("serial", item.serial.to_string()),
         ("valid", format!("{} to {}", item.not_before, item.not_after)),
         ("renewal due", item.due.to_string()),
-        ("window", suggested(item)),
-        ("last poll", item.polled_at.map_or_else(|| "never".to_owned(), |at| ago(at, now))),
         ("issuer", item.issuer.clone()),
         ("purpose", item.purpose.to_owned()),
     ];
+    // The server renews its own without asking anybody.
+    if item.purpose == Purpose::Acme.as_str() {
+        facts.push(("window", suggested(item)));
+        facts.push(("last poll", item.polled_at.map_or_else(|| "never".to_owned(), |at| ago(at, now))));
+    }
     facts.extend(item.account.iter().map(|account| ("account", account.clone())));
     facts.extend(item.order.iter().map(|order| ("order", order.clone())));
     facts.extend(
