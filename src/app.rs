@@ -21,7 +21,7 @@ use crate::config::{Config, Terms};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::policy::BlockedKeys;
-use crate::recent::{Download, Known, Recent};
+use crate::recent::{Download, Known, Polls, Recent};
 use crate::resolver::Resolver;
 use crate::revocation::Published;
 use crate::validate::Validator;
@@ -42,6 +42,8 @@ pub struct App {
     pub accounts: Recent<AccountId, Known>,
     /// Authorizations from their making to their first change.
     pub authorizations: Recent<AuthorizationId, Authorization>,
+    /// When clients last asked about certificates; `tasks` writes them down.
+    pub polls: Polls,
     /// Certificates that were just issued: they are downloaded at once, and never change.
     pub downloads: Recent<Serial, Download>,
     /// Keys that are accepted nowhere any more.
@@ -166,6 +168,7 @@ impl App {
             downloads: Recent::new(512),
             keys: BlockedKeys::default(),
             lists: Published::default(),
+            polls: Polls::default(),
             urls: Urls { base: live.config.url.clone(), plain: live.config.plain_url() },
             host: live.config.host.clone(),
             validations,

@@ -14,10 +14,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use acme::cadence::{Cadence, IN_THE_TRAIL, too_short};
 use acme::csr::CertificateRequest;
 use acme::id::{AccountId, OrderId, Serial};
 use acme::identifier::{Identifier, name_set};
 use acme::problem::Problem;
+use acme::renewal_info::CertificateId;
 use acme::time::Timestamp;
 use store::Store;
 use store::audit::AuditEvent;
@@ -27,6 +29,7 @@ use store::order::Order;
 
 use crate::audit;
 use crate::ca::{Ca, Issuer, Template};
+use crate::policy::Profile;
 
 /// What is to be issued for an order.
 pub struct Plan {
@@ -38,8 +41,10 @@ pub struct Plan {
     pub names: Vec<Identifier>,
     /// When the certificate begins and ends, where the client asked.
     pub validity: Validity,
-    /// How long it is good for, where the client did not.
-    pub lifetime: Duration,
+    /// What it is like.
+    pub profile: Profile,
+    /// The certificate that it takes the place of, as its order says (RFC 9773 5).
+    pub replaces: Option<CertificateId>,
     /// The request, which was checked against the names.
     pub csr: CertificateRequest,
 }
@@ -155,7 +160,10 @@ pub async fn issue(
         spki: plan.csr.spki_sha256(),
         csr: Some(plan.csr.der()),
         validity: plan.validity,
-        lifetime: plan.lifetime,
+        lifetime: plan.profile.lifetime,
+        client_auth: plan.profile.client_auth,
+        replaces: plan.replaces.as_ref(),
+        warning: warning(plan, store, now).await,
     };
     let issued = request.issue(ca, ca_issuers, store, now).await?;
     tracing::info!(
@@ -193,6 +201,9 @@ pub async fn issue_own(
         csr: None,
         validity: Validity::default(),
         lifetime,
+        client_auth: false,
+        replaces: None,
+        warning: None,
     };
     let issued = request.issue(ca, None, store, now).await?;
     tracing::info!(serial = %issued.serial, names = %host, until = %issued.not_after, "own certificate issued");
@@ -206,7 +217,7 @@ pub async fn issue_own(
 pub async fn recover(
     order: &Order,
     intents: &[Serial],
-    lifetime: Duration,
+    profile: &Profile,
     ca: &Ca,
     ca_issuers: Option<&str>,
     store: &Store,
@@ -222,10 +233,41 @@ pub async fn recover(
         account: order.account.clone(),
         names,
         validity: Validity { not_before: order.not_before, not_after: order.not_after },
-        lifetime,
+        profile: profile.clone(),
+        replaces: order.replaces.clone(),
         csr: CertificateRequest::parse(csr)?,
     };
     issue(&plan, ca, ca_issuers, store, now).await
+}
+
+/// Whether the lifetime is too short for what this client did before. Only short lives are looked at: longer ones leave
+/// time to see a client that does not come, and the common issuance asks the store nothing more.
+async fn warning(plan: &Plan, store: &Store, now: Timestamp) -> Option<serde_json::Value> {
+    let end = plan.validity.not_after.map(|end| end.seconds_since(plan.validity.not_before.unwrap_or(now)));
+    let asked = end.map(|seconds| Duration::from_secs(seconds.max(0).unsigned_abs()));
+    let lifetime = asked.unwrap_or(plan.profile.lifetime);
+    if lifetime >= LONG {
+        return None;
+    }
+    let names = name_set(&plan.names);
+    let past = match store.issued_before(&names, &plan.account).await {
+        Ok(past) => past,
+        // No reason not to issue.
+        Err(error) => {
+            tracing::warn!(%error, "the earlier certificates of a client cannot be read");
+            return None;
+        }
+    };
+    let Cadence { interval, distances, needed } = too_short(lifetime, &past, now)?;
+    let span = |span: Duration| humantime::format_duration(span).to_string();
+    let why = format!(
+        "a lifetime of {} is too short for this client, which came every {} so far (the median of {distances}); {} would do",
+        span(lifetime),
+        span(interval),
+        span(needed)
+    );
+    tracing::warn!(order = %plan.order, account = %plan.account, names, "{why}");
+    Some(serde_json::json!({ (IN_THE_TRAIL): why }))
 }
 
 /// Gives up an intent: its serial was never handed out and never will be.
@@ -259,6 +301,10 @@ struct Request<'a> {
     csr: Option<&'a [u8]>,
     validity: Validity,
     lifetime: Duration,
+    client_auth: bool,
+    replaces: Option<&'a CertificateId>,
+    /// What the trail is to say beside the fact.
+    warning: Option<serde_json::Value>,
 }
 
 impl Request<'_> {
@@ -283,7 +329,7 @@ impl Request<'_> {
             public_key: self.public_key,
             not_before,
             not_after,
-            client_auth: false,
+            client_auth: self.client_auth,
             ca_issuers_url: ca_issuers_url.as_deref(),
             crl_url: crl_url.as_deref(),
         })?;
@@ -315,6 +361,8 @@ impl Request<'_> {
                     issued_at: None,
                     superseded_by: None,
                     revocation: None,
+                    polled_at: None,
+                    asked: None,
                 },
                 audit: row("certificate-intended"),
             })
@@ -327,9 +375,10 @@ impl Request<'_> {
             der: der.clone(),
             order: self.order.cloned(),
             names,
+            replaces: self.replaces.cloned(),
             not_after,
             now,
-            audit: row("certificate-issued"),
+            audit: AuditEvent { detail: self.warning.clone(), ..row("certificate-issued") },
         };
         store.write(kept).await?;
         Ok(Issued {
@@ -342,6 +391,8 @@ impl Request<'_> {
     }
 }
 
+/// From here on a lifetime is not held against its client's habits.
+const LONG: Duration = Duration::from_secs(30 * 86_400);
 /// How far a certificate begins before now, for clocks that lag; less when it does not live long.
 const BACKDATE: Duration = Duration::from_secs(3_600);
 /// How far ahead a client may ask for.

@@ -4,17 +4,17 @@ mod keys;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
 
-use acme::challenge::Type;
 use acme::identifier::{DnsName, Identifier, Wire, is_within};
 use acme::problem::{Kind, Problem, Subproblem, plain};
 use ipnet::IpNet;
 
 mod bounds;
+mod profile;
 
 pub use self::bounds::Bounds;
 pub use self::keys::BlockedKeys;
+pub use self::profile::Profile;
 
 /// One entry of `policy.allow` or `policy.deny`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,15 +27,6 @@ pub enum Rule {
     Below(String),
     /// `192.168.1.0/24` or one address.
     Network(IpNet),
-}
-
-/// What a certificate of a profile is like.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Profile {
-    /// How long it is good for.
-    pub lifetime: Duration,
-    /// The challenges by which its names are shown; `None` leaves it to the configuration of validation.
-    pub challenges: Option<Vec<Type>>,
 }
 
 /// The rules as configured.
@@ -129,13 +120,16 @@ impl Settings {
         }
     }
 
-    /// The profile that an order asks for, with its name.
+    /// The profile that an order asks for, with its name as it is configured. Case does not matter: Apache's mod_md
+    /// compares names so, and the configuration has no two that differ by it alone.
     ///
     /// # Errors
     /// `invalidProfile`, with the names of those that are offered.
     pub fn profile(&self, wanted: Option<&str>) -> Result<(&str, &Profile), Problem> {
         let wanted = wanted.unwrap_or(DEFAULT_PROFILE);
-        self.profiles.get_key_value(wanted).map(|(name, profile)| (name.as_str(), profile)).ok_or_else(|| {
+        let same = |(name, _): &(&String, &Profile)| name.eq_ignore_ascii_case(wanted);
+        let found = self.profiles.get_key_value(wanted).or_else(|| self.profiles.iter().find(same));
+        found.map(|(name, profile)| (name.as_str(), profile)).ok_or_else(|| {
             let offered = self.profiles.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             let detail = format!("profile {} is not offered; offered are {offered}", plain(wanted, 64));
             Problem::new(Kind::InvalidProfile, detail)

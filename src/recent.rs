@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hash};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use acme::id::AccountId;
+use acme::id::{AccountId, Serial};
 use acme::jwk::AccountKey;
+use acme::time::Timestamp;
 use store::account::Account;
 
 use crate::policy::Bounds;
@@ -31,6 +32,27 @@ pub struct Download {
     pub issuer: String,
     /// The leaf and its chain.
     pub pem: String,
+}
+
+/// When clients last asked when to renew which certificate (RFC 9773), until it is written down: a poll is a sign of life,
+/// and not worth a commit of its own.
+#[derive(Default)]
+pub struct Polls(Mutex<HashMap<Serial, Timestamp>>);
+
+impl Polls {
+    /// A client asked about a certificate that there is.
+    pub fn note(&self, serial: Serial, now: Timestamp) {
+        let mut polls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if polls.len() < POLLS || polls.contains_key(&serial) {
+            polls.insert(serial, now);
+        }
+    }
+
+    /// All of them, to be written down; none are left.
+    pub fn take(&self) -> Vec<(Serial, Timestamp)> {
+        let mut polls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *polls).into_iter().collect()
+    }
 }
 
 /// A bounded memory of a few seconds, in parts, so that requests about different things do not meet at one lock.
@@ -104,6 +126,8 @@ impl<K: Hash + Eq, V> Recent<K, V> {
 
 const FRESH: Duration = Duration::from_secs(2);
 const PARTS: usize = 16;
+/// How many certificates are noted at most before they are written down.
+const POLLS: usize = 65_536;
 
 #[cfg(test)]
 mod tests {
@@ -125,6 +149,16 @@ mod tests {
         recent.forget(&"a");
         recent.remember("a", Arc::new(1), &before);
         assert_eq!(recent.recall(&"a"), None);
+    }
+
+    #[test]
+    fn the_last_poll_of_each_certificate_is_handed_out_once() {
+        let polls = Polls::default();
+        let serial = Serial::from_bytes(&[0x40]);
+        polls.note(serial.clone(), Timestamp::from_unix(1));
+        polls.note(serial.clone(), Timestamp::from_unix(2));
+        assert_eq!(polls.take(), [(serial, Timestamp::from_unix(2))]);
+        assert_eq!(polls.take(), []);
     }
 
     #[test]

@@ -65,6 +65,8 @@ impl Beside {
             issued_at: None,
             superseded_by: None,
             revocation: None,
+            polled_at: None,
+            asked: None,
         };
         let audit = event("certificate-intended", at);
         self.0.write(Intend { csr: Some(csr.to_vec()), certificate, audit }).await.unwrap();

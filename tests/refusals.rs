@@ -427,6 +427,13 @@ async fn orders_are_judged_before_they_are_made() {
             "malformed",
             "notAfter: 'tomorrow' is no date and time of RFC 3339, such as 20",
         ),
+        ("a predecessor that is no id", with("replaces", "x".into()), "malformed", "replaces: x is no"),
+        (
+            "a predecessor that is no string",
+            with("replaces", 1.into()),
+            "malformed",
+            "replaces: invalid type",
+        ),
         ("a payload that is a string", json!("order"), "malformed", "object"),
     ];
     for (what, payload, kind, words) in rows {

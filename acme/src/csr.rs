@@ -20,11 +20,14 @@ use crate::problem::Problem;
 
 mod key;
 
+pub use key::KeyType;
+
 /// A request whose own signature holds, and whose key and names are of accepted kinds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateRequest {
     der: Vec<u8>,
     spki: Vec<u8>,
+    key_type: KeyType,
     thumbprint: String,
     names: Vec<Identifier>,
     common_name: Option<Identifier>,
@@ -70,7 +73,7 @@ impl CertificateRequest {
             return Err(Problem::bad_csr("the CSR asks for no name; put names into subjectAltName"));
         }
         let (spki, names) = (info.subject_pki.raw.to_vec(), names.into_iter().collect());
-        Ok(Self { der: der.to_vec(), spki, thumbprint, names, common_name })
+        Ok(Self { der: der.to_vec(), spki, key_type: kind.key_type(), thumbprint, names, common_name })
     }
 
     /// The request itself, DER, to be kept until its certificate is.
@@ -81,6 +84,11 @@ impl CertificateRequest {
     /// The SubjectPublicKeyInfo in DER.
     pub fn public_key_der(&self) -> &[u8] {
         &self.spki
+    }
+
+    /// Of which kind the key is.
+    pub fn key_type(&self) -> KeyType {
+        self.key_type
     }
 
     /// The SHA-256 of the SubjectPublicKeyInfo, for a list of keys that are not accepted.

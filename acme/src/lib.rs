@@ -17,10 +17,13 @@
 //! | [`quality`] | RSA keys that can be taken apart |
 //! | [`revocation`] | why, and who may say so: RFC 8555 7.6, RFC 5280 5.3.1 |
 //! | [`renewal`] | which certificates of one set of names need attention |
+//! | [`renewal_info`] | when clients are asked to renew: RFC 9773 |
+//! | [`cadence`] | how often a client comes, and which lifetime is too short for it |
 //!
 //! Nothing here reads a clock, a random generator, a file or a socket: those values are arguments.
 
 pub mod caa;
+pub mod cadence;
 pub mod challenge;
 pub mod csr;
 pub mod failure;
@@ -38,6 +41,7 @@ pub mod persist;
 pub mod problem;
 pub mod quality;
 pub mod renewal;
+pub mod renewal_info;
 pub mod revocation;
 pub mod time;
 pub mod tls_alpn;

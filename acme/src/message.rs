@@ -17,7 +17,7 @@ mod contact;
 mod reply;
 
 pub use contact::check_contacts;
-pub use reply::{Account, Authorization, Challenge, Directory, Meta, Order, OrdersList};
+pub use reply::{Account, Authorization, Challenge, Directory, Meta, Order, OrdersList, RenewalInfo};
 
 /// newAccount, RFC 8555 7.3.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]

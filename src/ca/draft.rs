@@ -155,10 +155,12 @@ fn check_template(tbs: &[u8], template: &Template<'_>) -> Result<(), String> {
     let mut found = lint::alternative_names(&tbs);
     wanted.sort_unstable();
     found.sort_unstable();
+    let clients = matches!(tbs.extended_key_usage(), Ok(Some(usage)) if usage.value.client_auth);
     let seconds = |time: x509_parser::time::ASN1Time| Timestamp::from_unix(time.timestamp());
     let same = [
         ("serial", tbs.raw_serial() == template.serial.to_bytes()),
         ("names", found == wanted),
+        ("extended key usage", clients == template.client_auth),
         ("public key", tbs.subject_pki.raw == template.public_key),
         ("notBefore", seconds(tbs.validity.not_before) == template.not_before),
         ("notAfter", seconds(tbs.validity.not_after) == template.not_after),
@@ -201,6 +203,22 @@ mod tests {
             let (_, x509) = X509Certificate::from_der(&der).unwrap();
             assert_eq!(x509.tbs_certificate.as_ref(), tbs);
             crate::ca::Certificate::parse(&der).unwrap().check_issued_by(issuer.certificate()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_leaf_is_for_clients_too_where_its_template_says_so_and_only_there() {
+        let desk = Desk::new(KeyKind::P256, &["mgmt.lan"]);
+        let (names, public_key, serial) = (names(&["a.mgmt.lan"]), new_public_key(KeyKind::P256), serial(7));
+        let tbs = |client_auth| {
+            let template = Template { client_auth, ..template(&serial, &names, &public_key) };
+            desk.ca().issuers()[0].draft(&template).unwrap().tbs().to_vec()
+        };
+        for client_auth in [false, true] {
+            let template = Template { client_auth, ..template(&serial, &names, &public_key) };
+            assert_eq!(check_template(&tbs(client_auth), &template), Ok(()));
+            let why = check_template(&tbs(!client_auth), &template).unwrap_err();
+            assert!(why.contains("extended key usage"), "{why}");
         }
     }
 

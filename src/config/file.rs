@@ -166,6 +166,15 @@ pub(super) struct Profile {
     pub(super) lifetime: Option<String>,
     /// The challenges that its orders are offered, as `validation.challenges`, which is the default.
     pub(super) challenges: Option<Vec<String>>,
+    /// Whether a certificate is good for TLS clients too, beside servers. Default: `false`.
+    #[serde(default)]
+    pub(super) client_auth: bool,
+    /// The kinds of key that certificates are issued for: `p256`, `p384`, `p521`, `rsa`, `ed25519`. A request with another
+    /// is refused with the list. Default: all of them.
+    pub(super) keys: Option<Vec<String>>,
+    /// What the directory tells clients about the profile: one plain sentence of at most 200 characters, or a URL.
+    /// Default: a sentence with the facts.
+    pub(super) description: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use acme::challenge::Type;
+use acme::csr::KeyType;
 use acme::identifier::{DnsName, Identifier};
 use acme::renewal::Thresholds;
 use ipnet::IpNet;
@@ -415,6 +416,13 @@ fn policy_settings(
                 format!("{name} is no profile name; letters, digits, - _ and . would do"),
             );
         }
+        // Clients compare names without regard to case, some of them (Apache's mod_md).
+        if let Some(other) = judged.keys().find(|other| *other != name && other.eq_ignore_ascii_case(name)) {
+            return refuse(
+                "profiles",
+                format!("{name} and {other} differ by case alone; rename one of them"),
+            );
+        }
         judged.insert(name.clone(), profile(name, written)?);
     }
     Ok(policy::Settings {
@@ -432,7 +440,46 @@ fn profile(name: &str, file: &file::Profile) -> Result<policy::Profile, Error> {
             Some(words) => Some(challenges(&key("challenges"), words)?),
             None => None,
         },
+        client_auth: file.client_auth,
+        keys: file.keys.as_deref().map(|words| key_types(&key("keys"), words)).transpose()?,
+        description: file
+            .description
+            .as_deref()
+            .map(|text| sentence(&key("description"), text))
+            .transpose()?,
     })
+}
+
+fn key_types(key: &str, words: &[String]) -> Result<Vec<KeyType>, Error> {
+    let known = || KeyType::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ");
+    if words.is_empty() {
+        return refuse(
+            key,
+            format!("it is empty, and no request could be granted; leave it out, or {}", known()),
+        );
+    }
+    let mut kinds = Vec::new();
+    for word in words {
+        let Some(kind) = KeyType::parse(word) else {
+            return refuse(key, format!("{word} is no kind of key; {} are", known()));
+        };
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    Ok(kinds)
+}
+
+/// A text that goes into the directory, which some clients read with `sed`.
+fn sentence(key: &str, text: &str) -> Result<String, Error> {
+    const LONGEST: usize = 200;
+    if text.trim().is_empty() || acme::problem::plain(text, LONGEST) != text {
+        return refuse(
+            key,
+            format!("it is one plain line of at most {LONGEST} characters, without quotes and backslashes"),
+        );
+    }
+    Ok(text.to_owned())
 }
 
 fn accounts(file: file::Accounts, dir: &Path) -> Result<Accounts, Error> {

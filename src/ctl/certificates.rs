@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
+use acme::cadence::IN_THE_TRAIL;
 use acme::id::Serial;
 use acme::renewal::{self, State, Thresholds};
+use acme::renewal_info::{Window, window};
 use acme::revocation::Reason;
 use acme::time::Timestamp;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use serde::Serialize;
 use store::Store;
-use store::certificate::{Certificate, CertificateStatus, Which};
+use store::audit::AuditFilter;
+use store::certificate::{Certificate, CertificateStatus, Purpose, Which};
 
 use super::orders;
 use super::output::Output;
@@ -65,6 +68,12 @@ struct Item {
     /// As [`State`], or `superseded`, or `revoked`.
     state: String,
     due: Timestamp,
+    /// What clients are told that poll (RFC 9773).
+    suggested_window: Window,
+    /// Whether the operator asked for it.
+    renewal_asked: bool,
+    /// When a client last polled.
+    polled_at: Option<Timestamp>,
     issuer: String,
     purpose: &'static str,
     account: Option<String>,
@@ -75,6 +84,9 @@ struct Item {
     revoked_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     revocation_reason: Option<Reason>,
+    /// Why it was called too short for its client when it was issued; `show` alone looks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lifetime_too_short: Option<String>,
 }
 
 /// What `show` tells beside the certificates: orders as `orders --failed` has them.
@@ -141,7 +153,11 @@ impl Show {
             }
             _ => store.certificates_of_name(&name, SHOWN).await?,
         };
-        let items: Vec<Item> = certificates.iter().filter_map(|c| item(c, thresholds, now)).collect();
+        let mut items = Vec::new();
+        for certificate in &certificates {
+            let Some(item) = item(certificate, thresholds, now) else { continue };
+            items.push(Item { lifetime_too_short: too_short(store, certificate).await?, ..item });
+        }
         let failed = orders::failed_of_name(store, &name, now).await?;
         if items.is_empty() && failed.is_empty() {
             bail!(
@@ -203,6 +219,9 @@ fn item(certificate: &Certificate, thresholds: Thresholds, now: Timestamp) -> Op
         used: (renewal::used(begin, end, now) * 1_000.0).round() / 1_000.0,
         state,
         due: renewal::due(begin, end),
+        suggested_window: window(&certificate.facts()),
+        renewal_asked: certificate.asked.is_some(),
+        polled_at: certificate.polled_at,
         issuer: certificate.issuer.clone(),
         purpose: certificate.purpose.as_str(),
         account: certificate.account.as_ref().map(ToString::to_string),
@@ -211,6 +230,7 @@ fn item(certificate: &Certificate, thresholds: Thresholds, now: Timestamp) -> Op
         superseded_by: certificate.superseded_by.clone(),
         revoked_at: certificate.revocation.map(|revocation| revocation.at),
         revocation_reason: certificate.revocation.map(|revocation| revocation.reason),
+        lifetime_too_short: None,
     })
 }
 
@@ -262,13 +282,37 @@ fn facts(item: &Item, now: Timestamp) -> Vec<(&'static str, String)> {
         ("issuer", item.issuer.clone()),
         ("purpose", item.purpose.to_owned()),
     ];
+    // The server renews its own without asking anybody.
+    if item.purpose == Purpose::Acme.as_str() {
+        facts.push(("window", suggested(item)));
+        facts.push(("last poll", item.polled_at.map_or_else(|| "never".to_owned(), |at| ago(at, now))));
+    }
     facts.extend(item.account.iter().map(|account| ("account", account.clone())));
     facts.extend(item.order.iter().map(|order| ("order", order.clone())));
     facts.extend(
         item.revoked_at.zip(item.revocation_reason).map(|(at, why)| ("revoked", format!("{at} ({why})"))),
     );
+    facts.extend(item.lifetime_too_short.iter().map(|why| ("warning", why.clone())));
     facts.extend(item.superseded_by.iter().map(|serial| ("superseded by", serial.to_string())));
     facts
+}
+
+fn suggested(item: &Item) -> String {
+    let Window { start, end } = item.suggested_window;
+    let asked = if item.renewal_asked { ", as the operator asked" } else { "" };
+    format!("{start} to {end}{asked}")
+}
+
+/// Why the lifetime was called too short when it was issued, if it was. Only the trail knows.
+async fn too_short(store: &Store, certificate: &Certificate) -> anyhow::Result<Option<String>> {
+    let filter = AuditFilter {
+        serial: Some(certificate.serial.clone()),
+        since: Some(certificate.created_at),
+        ..AuditFilter::default()
+    };
+    let trail = store.audit(&filter, 100).await?;
+    let why = trail.iter().find_map(|row| row.detail.as_ref()?.get(IN_THE_TRAIL)?.as_str());
+    Ok(why.map(str::to_owned))
 }
 
 fn percent(text: &str) -> anyhow::Result<f64> {

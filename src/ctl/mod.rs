@@ -6,6 +6,7 @@ mod eab;
 mod orders;
 mod output;
 mod policy;
+mod renew;
 mod resolve;
 mod revoke;
 mod span;
@@ -59,6 +60,8 @@ enum Verb {
     Orders(orders::Orders),
     /// Revoke certificates that must not be trusted any more, and block keys that were lost
     Revoke(revoke::Revoke),
+    /// Ask clients to renew now: those that poll renewal information (RFC 9773)
+    Renew(renew::Renew),
     /// Keys by which new accounts show whose they are: external account binding
     #[command(subcommand)]
     Eab(eab::Eab),
@@ -110,6 +113,7 @@ impl Cli {
             Verb::ListExpiring(list) => list.run(&store, config.renewal, output).await,
             Verb::Show(show) => show.run(&store, config.renewal, output).await,
             Verb::Orders(orders) => orders.run(&store, output).await,
+            Verb::Renew(renew) => renew.run(&store, output).await,
             Verb::Eab(eab) => eab.run(&config, &store, output).await,
             Verb::Revoke(revoke) => revoke.run(&store, output).await,
             Verb::Ceremony(_) | Verb::Resolve(_) | Verb::Policy(_) => Ok(()),

@@ -67,7 +67,7 @@ impl Bounds {
     pub fn profile<'a>(&'a self, wanted: Option<&'a str>) -> Result<Option<&'a str>, Problem> {
         let Some(profiles) = &self.profiles else { return Ok(wanted) };
         let Some(wanted) = wanted else { return Ok(profiles.first().map(String::as_str)) };
-        if profiles.iter().any(|profile| profile == wanted) {
+        if profiles.iter().any(|profile| profile.eq_ignore_ascii_case(wanted)) {
             return Ok(Some(wanted));
         }
         let (wanted, allowed) = (plain(wanted, 64), profiles.join(", "));

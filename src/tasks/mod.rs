@@ -20,6 +20,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use acme::id::{AccountId, AuthorizationId};
 use store::prune::Prune;
+use store::renewal_info::RecordPolls;
 
 pub use self::lists::{learn_blocked_keys, publish as publish_lists, run as keep_lists};
 pub use self::own::{issue as issue_own_certificate, renew as renew_own_certificate};
@@ -39,7 +40,9 @@ pub async fn run(
     let mut recovery = Chore::new("recovery");
     let mut renewal = Chore::new("renewal of the server's own certificate");
     let mut tidying = Chore::new("tidying");
+    let mut noting = Chore::new("noting polls");
     let mut often = every(LOOK_AGAIN);
+    let mut now_and_then = every(NOTE_POLLS);
     let mut seldom = every(TIDY);
     loop {
         tokio::select! {
@@ -52,12 +55,20 @@ pub async fn run(
                 let app = Arc::clone(&app);
                 renewal.begin(async move { own::renew(&app).await }).await;
             }
+            _ = now_and_then.tick() => noting.begin(note_polls(Arc::clone(&app))).await,
             _ = seldom.tick() => tidying.begin(tidy(Arc::clone(&app), stop.clone())).await,
         }
     }
     // Whoever waits in it keeps its answer by itself.
     drop(requests);
-    tokio::join!(validations.stop(), recovery.stop(GRACE), renewal.stop(GRACE), tidying.stop(GRACE));
+    tokio::join!(
+        validations.stop(),
+        recovery.stop(GRACE),
+        renewal.stop(GRACE),
+        tidying.stop(GRACE),
+        noting.stop(GRACE)
+    );
+    note_polls(app).await;
 }
 
 /// The validations under way. One task owns them, so nothing here needs a lock, and no challenge is validated twice at
@@ -166,6 +177,18 @@ async fn tidy(app: Arc<App>, stop: watch::Receiver<bool>) {
     }
 }
 
+/// Writes the polls since the last time down, all in one change. Signs of life that a failing store loses are no loss: there
+/// are more to come.
+async fn note_polls(app: Arc<App>) {
+    let polls = app.polls.take();
+    if polls.is_empty() {
+        return;
+    }
+    if let Err(error) = app.store.write(RecordPolls { polls }).await {
+        tracing::error!(%error, "the polls of the last minute could not be kept");
+    }
+}
+
 fn every(period: Duration) -> tokio::time::Interval {
     let mut interval = interval(period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -174,6 +197,8 @@ fn every(period: Duration) -> tokio::time::Interval {
 
 /// How often the durable lists are looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// How often polls are written down.
+const NOTE_POLLS: Duration = Duration::from_secs(60);
 /// How often the store is tidied.
 const TIDY: Duration = Duration::from_secs(3_600);
 /// How long finished orders can be looked at after their time.

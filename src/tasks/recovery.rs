@@ -76,8 +76,7 @@ async fn take_up(app: &App, order: &Order, intents: &[Serial]) {
     }
     let recovered = async {
         let issued =
-            issuance::recover(order, intents, profile.lifetime, &live.ca, app.urls.plain(), &app.store, now)
-                .await?;
+            issuance::recover(order, intents, profile, &live.ca, app.urls.plain(), &app.store, now).await?;
         app.metrics.issued(now);
         revocation::revoke_if_blocked(&issued.serial, &spki, &app.keys, &app.store, now).await?;
         anyhow::Ok(())
@@ -101,6 +100,9 @@ fn may_still_be_issued(
 ) -> Result<[u8; 32], Problem> {
     let csr = CertificateRequest::parse(order.csr.as_deref().unwrap_or_default())?;
     keys.check_request(&csr)?;
+    if let Ok((name, profile)) = live.config.policy.profile(order.profile.as_deref()) {
+        profile.accepts(name, csr.key_type())?;
+    }
     let spki = csr.spki_sha256();
     // Without an issuer whose time it is, it is tried again later: that can be mended.
     let Ok(issuer) = live.ca.active(now) else { return Ok(spki) };

@@ -33,14 +33,14 @@ pub(super) async fn directory(State(app): State<Arc<App>>) -> Response {
         new_authz: (!live.config.reuse.is_zero()).then(|| app.urls.of("/acme/new-authz")),
         revoke_cert: Some(app.urls.of("/acme/revoke-cert")),
         key_change: Some(app.urls.of("/acme/key-change")),
-        renewal_info: None,
+        renewal_info: Some(app.urls.of("/acme/renewal-info")),
         meta: Meta {
             terms_of_service: live.config.accounts.terms_url(app.urls.base()),
             caa_identities: identities(live.config.validation.caa),
             issuer_domain_names: identities(persistent),
             account_hash_prefix: persistent.then(|| app.urls.account_hash_prefix()),
             external_account_required: live.config.accounts.external_account_required,
-            profiles: profiles.map(|(name, p)| (name.clone(), describe(p.lifetime))).collect(),
+            profiles: profiles.map(|(name, p)| (name.clone(), p.sentence())).collect(),
             ..Meta::default()
         },
     };
@@ -97,11 +97,4 @@ pub(super) async fn nonce_signed(
 ) -> Result<Response, Error> {
     jose::by_anybody(&app, request).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-fn describe(lifetime: std::time::Duration) -> String {
-    match lifetime.as_secs() {
-        seconds if seconds % 86_400 == 0 => format!("certificates for {} days", seconds / 86_400),
-        _ => format!("certificates for {}", humantime::format_duration(lifetime)),
-    }
 }

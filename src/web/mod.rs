@@ -10,6 +10,7 @@ mod http_date;
 mod jose;
 mod json;
 mod order;
+mod renewal_info;
 mod revocation;
 mod status;
 
@@ -53,6 +54,7 @@ pub fn acme(app: Arc<App>) -> Router {
         .route("/acme/certificate/{serial}/{chain}", post(certificate::download_alternate))
         .route("/acme/revoke-cert", post(revocation::revoke))
         .route("/crl/{file}", get(revocation::list))
+        .route("/acme/renewal-info/{id}", get(renewal_info::read))
         .route("/root.pem", get(certificate::root_pem))
         .route("/terms", get(directory::terms))
         .route("/limits", get(directory::limits))
@@ -190,6 +192,7 @@ const ROUTES: &[&str] = &[
     "/acme/certificate/{serial}/{chain}",
     "/acme/revoke-cert",
     "/crl/{file}",
+    "/acme/renewal-info/{id}",
     "/root.pem",
     "/terms",
     "/limits",

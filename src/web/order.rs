@@ -23,7 +23,7 @@ use store::order::{CreateOrder, FailOrder, Order, ToFinalize};
 
 use super::authorization::why_lost;
 use super::error::Error;
-use super::{jose, json};
+use super::{jose, json, renewal_info};
 use crate::app::{App, Live};
 use crate::audit;
 use crate::ca::pem;
@@ -55,6 +55,8 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
     let asked = Validity::asked(wanted.not_before, wanted.not_after, profile.lifetime, span, now)?;
 
     let account = signed.known.account.id.clone();
+    let replaces =
+        renewal_info::predecessor(&app, wanted.replaces.as_deref(), &account, &identifiers).await?;
     let held = held(&app, (live.config.reuse, challenges), &account, &identifiers, now).await?;
     let new = identifiers.iter().filter(|identifier| !held.iter().any(|held| held.is_for(identifier)));
     within_limits(&app, &live, &account, new, now)?;
@@ -64,9 +66,8 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
         status: OrderStatus::Pending,
         names: name_set(&identifiers),
         identifiers: sent,
-        // Echoed when it was asked for, and when there was a choice.
-        profile: (wanted.profile.is_some() || live.config.policy.profiles.len() > 1)
-            .then(|| profile_name.to_owned()),
+        // Shown whether or not it was asked for: the client learns what it gets.
+        profile: Some(profile_name.to_owned()),
         not_before: asked.not_before,
         not_after: asked.not_after,
         created_at: now,
@@ -75,6 +76,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
         error: None,
         serial: None,
         csr: None,
+        replaces,
     };
     let authorizations: Vec<Authorization> = identifiers
         .iter()
@@ -134,12 +136,13 @@ pub(super) async fn finalize(
         status => return Err(not_ready(status, &authorizations, now).into()),
     }
     let live = app.live();
-    let (_, profile) = live.config.policy.profile(order.profile.as_deref())?;
+    let (name, profile) = live.config.policy.profile(order.profile.as_deref())?;
     let (bounds, challenges) = (signed.known.bounds.as_ref(), live.config.challenges(profile));
     // Rules and issuer may have changed since the order was made.
     let identifiers = may_be_certified(&live, bounds, challenges, &order.identifiers, now)?;
     csr.check(&identifiers)?;
     app.keys.check_request(&csr)?;
+    profile.accepts(name, csr.key_type())?;
     // RFC 8555 11.1; whose it is, is nobody's business.
     if key_of.is_some() {
         let detail = "the key of the CSR is an account key; make another (RFC 8555 11.1)";
@@ -153,7 +156,8 @@ pub(super) async fn finalize(
         account: order.account.clone(),
         names: identifiers,
         validity,
-        lifetime: profile.lifetime,
+        profile: profile.clone(),
+        replaces: order.replaces.clone(),
         csr: csr.clone(),
     };
     let Some(issued) = issue(Arc::clone(&app), live, plan, now).await? else {
@@ -421,6 +425,7 @@ fn shown(app: &App, order: &Order, authorizations: &[Authorization], now: Timest
         not_before: order.not_before,
         not_after: order.not_after,
         profile: order.profile.clone(),
+        replaces: order.replaces.as_ref().map(ToString::to_string),
         authorizations: authorizations.iter().map(|a| app.urls.authorization(&a.id)).collect(),
         finalize: app.urls.finalize(&order.id),
         certificate: match (status, &order.serial) {

@@ -2,6 +2,7 @@
 //! is in [`crate::issuance`].
 
 use acme::id::{AccountId, OrderId, Serial};
+use acme::renewal_info::Window;
 use acme::revocation::Reason;
 use acme::time::Timestamp;
 
@@ -13,7 +14,7 @@ macro_rules! columns {
     () => {
         "c.serial, c.order_id, c.account_id, c.purpose, c.names, c.issuer, c.spki, c.status, c.tbs, c.der, \
          c.not_before, c.not_after, c.created_at, c.issued_at, c.superseded_by, c.revoked_at, \
-         c.revocation_reason"
+         c.revocation_reason, c.polled_at, c.asked_start, c.asked_end"
     };
 }
 pub(crate) use columns;
@@ -73,6 +74,10 @@ pub struct Certificate {
     pub superseded_by: Option<Serial>,
     /// Since when, and why, it must not be trusted any more.
     pub revocation: Option<Revocation>,
+    /// When a client last asked when to renew it (RFC 9773).
+    pub polled_at: Option<Timestamp>,
+    /// The window in which the operator wants it renewed.
+    pub asked: Option<Window>,
 }
 
 /// That a certificate is revoked, RFC 5280 5.3.
@@ -279,6 +284,11 @@ impl Record for Certificate {
                 Some(at) => Some(Revocation { at, reason: row.word("revocation_reason", Reason::parse)? }),
                 None => None,
             },
+            polled_at: row.time_or_null("polled_at")?,
+            asked: row
+                .time_or_null("asked_start")?
+                .zip(row.time_or_null("asked_end")?)
+                .map(|(start, end)| Window { start, end }),
         })
     }
 }

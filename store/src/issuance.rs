@@ -3,11 +3,13 @@
 //! is never a certificate that the store does not know, and never two for one order.
 
 use acme::id::{AccountId, OrderId, Serial};
+use acme::renewal_info::CertificateId;
 use acme::time::Timestamp;
 
 use crate::audit::AuditEvent;
 use crate::certificate::{Certificate, Issuer, Purpose};
 use crate::error::Error;
+use crate::renewal_info::supersede;
 use crate::script::{Script, statement};
 use crate::sql::{execute, one};
 use crate::write::{Change, Tx};
@@ -98,7 +100,7 @@ pub(crate) const INTEND: &str = "UPDATE orders SET status = 'processing', csr = 
                          SELECT 1 FROM certificate WHERE order_id = $1 AND status = 'intended'))";
 
 /// Keeps the certificate that was signed: the intent turns `issued`, its order `valid` for as long as the certificate
-/// holds, and earlier certificates for the same names and purpose are superseded. A crash after it leaves a certificate
+/// holds, and earlier certificates for the same names and purpose, and the one that the order names, are superseded. A crash after it leaves a certificate
 /// that its client fetches when it asks again.
 #[derive(Clone, Debug)]
 pub struct Issued {
@@ -110,6 +112,8 @@ pub struct Issued {
     pub order: Option<OrderId>,
     /// The names of the intent.
     pub names: String,
+    /// The certificate that the order named as its predecessor; it is superseded whatever its names.
+    pub replaces: Option<CertificateId>,
     /// The end of the certificate.
     pub not_after: Timestamp,
     /// When it was signed.
@@ -142,7 +146,8 @@ impl Change for Issued {
                 self.not_after.unix(),
             );
         }
-        statement!(script, SUPERSEDE, self.serial.as_str(), self.names.as_str(), purpose.as_str());
+        // Last: a statement that changes nothing ends a script.
+        supersede(&mut script, &self.serial, &self.names, purpose.as_str(), self.replaces.as_ref());
         let done = tx.run(script).await?;
         one(done.of(0), || Error::conflict("certificate", &self.serial, "intended"))?;
         if let Some(order) = &self.order {
@@ -152,9 +157,6 @@ impl Change for Issued {
         Ok(())
     }
 }
-
-pub(crate) const SUPERSEDE: &str = "UPDATE certificate SET superseded_by = $1
-     WHERE names = $2 AND purpose = $3 AND serial <> $1 AND status = 'issued' AND superseded_by IS NULL";
 
 /// Gives up an intent of which nobody knows whether it was signed. Its order stays `processing`, so that it is tried
 /// anew with a new serial. A crash after it leaves just that.

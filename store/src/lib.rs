@@ -10,6 +10,7 @@
 //! | [`issuance`] | from the intent to sign to the certificate, or to giving it up |
 //! | [`certificate`] | certificates and the chains of their issuers |
 //! | [`revocation`] | what is revoked, which keys are blocked, the numbers of the lists that say so |
+//! | [`renewal_info`] | polls, windows that were asked for, and what an order replaces: RFC 9773 |
 //! | [`audit`] | what happened, for ever |
 //! | [`prune`] | what need not be kept |
 //!
@@ -35,6 +36,7 @@ pub mod external_account;
 pub mod issuance;
 pub mod order;
 pub mod prune;
+pub mod renewal_info;
 pub mod revocation;
 
 pub use error::Error;

@@ -8,6 +8,7 @@ use acme::id::{AccountId, AuthorizationId, OrderId, Serial};
 use acme::identifier::{Identifier, Wire};
 use acme::order::OrderStatus;
 use acme::problem::Problem;
+use acme::renewal_info::CertificateId;
 use acme::time::Timestamp;
 
 use crate::audit::AuditEvent;
@@ -21,7 +22,7 @@ use crate::write::{Change, Tx};
 macro_rules! columns {
     () => {
         "o.id, o.account_id, o.status, o.identifiers, o.names, o.profile, o.not_before, o.not_after, \
-         o.created_at, o.expires_at, o.error, o.serial, o.csr"
+         o.created_at, o.expires_at, o.error, o.serial, o.csr, o.replaces"
     };
 }
 
@@ -54,6 +55,8 @@ pub struct Order {
     pub serial: Option<Serial>,
     /// The certificate request in DER, while it is `processing`.
     pub csr: Option<Vec<u8>>,
+    /// The certificate that it is to replace (RFC 9773 5).
+    pub replaces: Option<CertificateId>,
 }
 
 impl Order {
@@ -98,8 +101,8 @@ impl Change for CreateOrder {
         statement!(
             script,
             "INSERT INTO orders (id, account_id, status, identifiers, names, profile, not_before, not_after,
-                                 created_at, expires_at, error, serial, csr)
-             SELECT $1, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13
+                                 created_at, expires_at, error, serial, csr, replaces)
+             SELECT $1, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14
              FROM account WHERE id = $2 AND status = 'valid'",
             order.id.as_str(),
             order.account.as_str(),
@@ -114,6 +117,7 @@ impl Change for CreateOrder {
             json_or_null(order.error.as_ref())?,
             order.serial.as_ref().map(Serial::as_str),
             order.csr.as_deref(),
+            order.replaces.as_ref().map(CertificateId::as_str),
         );
         authorization::insert(&mut script, &self.authorizations)?;
         link(&mut script, &order.id, &self.links);
@@ -346,6 +350,7 @@ impl Record for Order {
             error: row.json_or_null("error")?,
             serial: row.word_or_null("serial", Serial::parse)?,
             csr: row.bytes_or_null("csr")?,
+            replaces: row.word_or_null("replaces", |text| CertificateId::parse(text).ok())?,
         })
     }
 }

@@ -16,6 +16,7 @@ const VERBS: &[(&[&str], &str)] = &[
     (&["list", "--all"], "list-all"),
     (&["list-expiring", "--all"], "list-expiring-all"),
     (&["show", "one.corp.lan"], "show-name"),
+    (&["renew", "--host", "one.corp.lan"], "renew-host"),
     (&["orders"], "orders"),
     (&["orders", "--failed"], "orders-failed"),
     (&["resolve", "one.corp.lan"], "resolve-pinned-corp-lan"),

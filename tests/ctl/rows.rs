@@ -10,6 +10,7 @@ use acme::id::{
 };
 use acme::identifier::{Identifier, name_set};
 use acme::order::{AccountStatus, AuthorizationStatus, OrderStatus};
+use acme::renewal_info::Window;
 use acme::time::Timestamp;
 use store::account::{Account, CreateAccount};
 use store::audit::AuditEvent;
@@ -18,6 +19,7 @@ use store::certificate::{Certificate, CertificateStatus, Issuer, Purpose};
 use store::external_account::{CreateExternalAccount, ExternalAccount, MacKey, RevokeExternalAccount};
 use store::issuance::{Intend, Issued, PutIssuer};
 use store::order::{CreateOrder, Order};
+use store::renewal_info::{AskRenewals, RecordPolls};
 use store::{Options, Store};
 
 /// When `ca-ctl` is asked.
@@ -74,6 +76,7 @@ impl Rows {
 
         self.external_account("web team", Some(&["*.web.corp.lan"]), None).await;
         self.external_account("the last admin", None, Some(days_ago(3))).await;
+        self.signs_of_life().await;
     }
 
     async fn account(&mut self) -> AccountId {
@@ -156,6 +159,7 @@ impl Rows {
                 error: None,
                 serial: None,
                 csr: None,
+                replaces: None,
             },
         };
         self.store.write(order.clone()).await.expect("kept");
@@ -193,6 +197,17 @@ impl Rows {
         self.issue(Some(&order.order), &order.order.names, at, days).await;
     }
 
+    /// Of one a client asked, and one the operator wants renewed.
+    async fn signs_of_life(&mut self) {
+        let polled = self.store.certificates_of_name("fresh.corp.lan", 1).await.expect("read").remove(0);
+        let polls = vec![(polled.serial, hours_ago(5))];
+        self.store.write(RecordPolls { polls }).await.expect("kept");
+        let wanted = self.store.certificates_of_name("due.corp.lan", 1).await.expect("read").remove(0);
+        let window = Window { start: hours_ago(2), end: hours_ago(1) };
+        let wishes = vec![(wanted.serial, window, self.event("renewal-asked"))];
+        self.store.write(AskRenewals { wishes }).await.expect("kept");
+    }
+
     async fn own_certificate(&mut self) {
         self.issue(None, "ca.corp.lan", days_ago(30), 90).await;
     }
@@ -219,6 +234,8 @@ impl Rows {
             issued_at: None,
             superseded_by: None,
             revocation: None,
+            polled_at: None,
+            asked: None,
         };
         let audit = self.event("certificate-intended");
         let csr = order.map(|_| vec![0x30; 4]);
@@ -228,6 +245,7 @@ impl Rows {
             der: vec![0x30; 4],
             order: order.map(|order| order.id.clone()),
             names: names.to_owned(),
+            replaces: None,
             not_after,
             now: at,
             audit: self.event("certificate-issued"),

@@ -144,6 +144,55 @@ async fn orders_say_why_they_failed_whether_or_not_others_are_asked_for() {
     assert!(line.contains("it expired at 2026-11-09"), "{line}");
 }
 
+#[tokio::test]
+async fn who_asks_for_renewals_hears_of_whom_and_by_when() {
+    let verbs = [
+        ("renew --host due.corp.lan fresh.corp.lan --spread 6h", "renew-host"),
+        ("renew --all --yes", "renew-all"),
+        ("renew --issuer A1B2C3D4A1B2C3D4A1B2C3D4A1B2C3D4A1B2C3D4 --yes", "renew-all"),
+    ];
+    for (verb, name) in verbs {
+        let desk = Desk::new().await;
+        for width in [80, 200] {
+            let text = desk.says(&format!("{verb} --columns {width}")).await;
+            must_equal(&format!("{name}.{width}.txt"), &text);
+        }
+        json_must_equal(&format!("{name}.json"), &desk.says(&format!("{verb} --json")).await);
+    }
+    let desk = Desk::new().await;
+    let asked = items(&desk, "renew --all --yes").await;
+    let names: Vec<&str> = asked.iter().map(|item| item["name"].as_str().expect("a name")).collect();
+    assert!(!names.contains(&"expired.corp.lan") && !names.contains(&"ca.corp.lan"), "{names:?}");
+    assert_eq!(names.iter().filter(|name| **name == "renewed.corp.lan").count(), 1, "not the superseded one");
+    for item in items(&desk, "list").await {
+        let asked = asked.iter().find(|asked| asked["serial"] == item["serial"]);
+        let due_before = item["name"] == "due.corp.lan";
+        assert_eq!(item["renewal_asked"], asked.is_some() || due_before, "{item}");
+        if let Some(asked) = asked {
+            assert_eq!(item["suggested_window"]["end"], asked["end"], "{item}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_renewal_of_nothing_and_one_of_everything_by_mistake_are_refused() {
+    let desk = Desk::new().await;
+    for (verb, words) in [
+        ("renew --all", "8 certificates would be renewed within 6h; --yes does it"),
+        ("renew --all --yes --spread 31d", "longer than 30 days"),
+        ("renew --issuer 00ff --yes", "there is no issuer 00ff"),
+        ("renew --host nobody.corp.lan", "no certificate for nobody.corp.lan is in use"),
+        ("renew --host expired.corp.lan", "no certificate for expired.corp.lan is in use"),
+        ("renew --host ca.corp.lan", "no certificate for ca.corp.lan is in use"),
+        ("renew --host fresh.corp.lan nobody.corp.lan", "no certificate for nobody.corp.lan is in use"),
+    ] {
+        let text = desk.says(verb).await;
+        assert!(text.starts_with("exit 1: ") && text.contains(words), "{verb}: {text}");
+    }
+    let asked = |item: &&Value| item["renewal_asked"] == true;
+    assert_eq!(items(&desk, "list").await.iter().filter(asked).count(), 1, "nothing was done by halves");
+}
+
 async fn items(desk: &Desk, line: &str) -> Vec<Value> {
     let text = desk.says(&format!("{line} --json")).await;
     let json: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));

@@ -35,7 +35,13 @@ pub struct Issued {
 impl Client {
     /// newOrder, which must succeed.
     pub async fn new_order(&self, names: &[&str]) -> Order {
-        let reply = self.post("/acme/new-order", json!({"identifiers": identifiers(names)})).await;
+        self.new_order_with(names, json!({})).await
+    }
+
+    /// The same with these members beside the identifiers.
+    pub async fn new_order_with(&self, names: &[&str], mut members: Value) -> Order {
+        members["identifiers"] = identifiers(names);
+        let reply = self.post("/acme/new-order", members).await;
         let body = reply.expect(201);
         let url = reply.header("location").expect("the order's URL").to_owned();
         Order { url, body, names: names.iter().map(ToString::to_string).collect() }
@@ -92,13 +98,18 @@ impl Client {
     /// From a new order to `ready`.
     pub async fn ready_order(&self, names: &[&str], responder: &Responder) -> Order {
         let order = self.new_order(names).await;
-        for challenge in self.publish(&order, responder).await {
+        self.make_ready(&order, responder).await;
+        order
+    }
+
+    /// From an order that was made to `ready`.
+    pub async fn make_ready(&self, order: &Order, responder: &Responder) {
+        for challenge in self.publish(order, responder).await {
             let reply = self.answer(&challenge).await;
             assert_eq!(reply.status, 200, "{reply}");
         }
         let body = self.settled(&order.url).await;
         assert_eq!(body["status"], "ready", "{body}");
-        order
     }
 
     /// finalize.
@@ -122,8 +133,14 @@ impl Client {
 
     /// The same for a key of the caller's.
     pub async fn issue_for(&self, names: &[&str], key: &PKey<Private>, responder: &Responder) -> Issued {
-        let order = self.ready_order(names, responder).await;
-        let reply = self.finalize(&order, &Request::new(names, key).to_der()).await;
+        self.finish(self.new_order(names).await, key, responder).await
+    }
+
+    /// Everything after newOrder.
+    pub async fn finish(&self, order: Order, key: &PKey<Private>, responder: &Responder) -> Issued {
+        self.make_ready(&order, responder).await;
+        let names: Vec<&str> = order.names.iter().map(String::as_str).collect();
+        let reply = self.finalize(&order, &Request::new(&names, key).to_der()).await;
         assert_eq!(reply.status, 200, "{reply}");
         let pem = self.certificate(&order).await;
         Issued { order, pem }
@@ -158,6 +175,17 @@ pub fn identifiers(names: &[&str]) -> Value {
         json!({"type": kind, "value": name})
     };
     names.iter().map(one).collect()
+}
+
+/// The name of a chain's leaf, RFC 9773 4.1.
+pub fn certificate_id(pem: &str) -> String {
+    let leaf = X509::from_pem(pem.as_bytes()).expect("a leaf");
+    let key_id = leaf.authority_key_id().expect("an authority key identifier").as_slice();
+    let mut serial = leaf.serial_number().to_bn().expect("a number").to_vec();
+    if serial[0] & 0x80 != 0 {
+        serial.insert(0, 0);
+    }
+    format!("{}.{}", b64(key_id), b64(&serial))
 }
 
 /// The http-01 challenge of an authorization.

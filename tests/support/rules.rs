@@ -188,6 +188,7 @@ fn resource(reply: &Reply, route: &str, body: &Value, base: &str, broken: &mut B
             located("/acme/authz/");
             authorization(body, broken);
         }
+        ["", "acme", "renewal-info", _] => renewal_info(reply, body, broken),
         ["", "acme", "authz", _] => authorization(body, broken),
         ["", "acme", "challenge", ..] => {
             challenge(body, broken);
@@ -205,6 +206,15 @@ fn directory(body: &Value, base: &str, broken: &mut Broken) {
         broken.unless(ours, format!("the directory has {key} under the configured base"));
     }
     broken.unless(body["meta"].is_object(), "the directory has meta (ansible)");
+}
+
+fn renewal_info(reply: &Reply, body: &Value, broken: &mut Broken) {
+    let window = &body["suggestedWindow"];
+    let (start, end) = (window["start"].as_str().unwrap_or("?"), window["end"].as_str().unwrap_or("!"));
+    // RFC 3339 with Z sorts as text.
+    broken.unless(start < end, "a window has a beginning before its end (RFC 9773 4.2)");
+    broken
+        .unless(reply.header("retry-after").is_some(), "renewalInfo says when to look again (RFC 9773 4.3)");
 }
 
 fn account(body: &Value, broken: &mut Broken) {

@@ -14,6 +14,49 @@ use crate::jwk::spki::{self, Curve};
 use crate::problem::Problem;
 use crate::quality;
 
+/// A kind of key as a profile names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyType {
+    /// ECDSA on P-256.
+    P256,
+    /// ECDSA on P-384.
+    P384,
+    /// ECDSA on P-521.
+    P521,
+    /// RSA, of every size that is accepted.
+    Rsa,
+    /// Ed25519.
+    Ed25519,
+}
+
+impl KeyType {
+    /// Every kind.
+    pub const ALL: &'static [KeyType] =
+        &[KeyType::P256, KeyType::P384, KeyType::P521, KeyType::Rsa, KeyType::Ed25519];
+
+    /// The word in a configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::P256 => "p256",
+            Self::P384 => "p384",
+            Self::P521 => "p521",
+            Self::Rsa => "rsa",
+            Self::Ed25519 => "ed25519",
+        }
+    }
+
+    /// Reads the word back.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.as_str() == word)
+    }
+}
+
+impl std::fmt::Display for KeyType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// A kind of key that certificates are issued for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -32,6 +75,16 @@ impl Kind {
             EC_PUBLIC_KEY => ec(key.raw, octets),
             ED25519 => ed25519(key.raw, octets),
             other => Err(Problem::bad_csr(format!("a key of the kind {other} is not accepted; {ACCEPTED}"))),
+        }
+    }
+
+    pub(super) fn key_type(self) -> KeyType {
+        match self {
+            Self::Rsa => KeyType::Rsa,
+            Self::Ec(Curve::P256) => KeyType::P256,
+            Self::Ec(Curve::P384) => KeyType::P384,
+            Self::Ec(Curve::P521) => KeyType::P521,
+            Self::Ed25519 => KeyType::Ed25519,
         }
     }
 

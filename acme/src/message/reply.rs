@@ -11,6 +11,7 @@ use crate::identifier::Wire;
 use crate::jws::Object;
 use crate::order::{AccountStatus, AuthorizationStatus, ChallengeStatus, OrderStatus};
 use crate::problem::Problem;
+use crate::renewal_info::Window;
 use crate::time::Timestamp;
 
 /// The directory, RFC 8555 7.1.1. What is not offered is left out.
@@ -103,6 +104,9 @@ pub struct Order {
     /// The profile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
+    /// The certificate that is to be replaced, as the client named it (RFC 9773 5).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
     /// URLs of its authorizations; a list in every state.
     pub authorizations: Vec<String>,
     /// URL of finalize; sent in every state.
@@ -113,6 +117,14 @@ pub struct Order {
     /// Why it is invalid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Problem>,
+}
+
+/// When a certificate is best renewed, RFC 9773 4.2.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RenewalInfo {
+    /// From when to when.
+    pub suggested_window: Window,
 }
 
 /// An authorization, RFC 8555 7.1.4.
@@ -246,6 +258,7 @@ mod tests {
             not_before: None,
             not_after: None,
             profile: None,
+            replaces: None,
             authorizations: vec![],
             finalize: "f".into(),
             certificate: None,

@@ -22,6 +22,8 @@ mod orders;
 #[cfg(test)]
 mod pruning;
 #[cfg(test)]
+mod renewal_info;
+#[cfg(test)]
 mod revocations;
 #[cfg(test)]
 mod schema;

@@ -300,6 +300,7 @@ pub fn order(account: &Account, names: &[&str]) -> CreateOrder {
             error: None,
             serial: None,
             csr: None,
+            replaces: None,
         },
     }
 }
@@ -423,6 +424,8 @@ fn certificate(serial: Serial, names: &str) -> Certificate {
         issued_at: None,
         superseded_by: None,
         revocation: None,
+        polled_at: None,
+        asked: None,
     }
 }
 
@@ -441,6 +444,7 @@ pub fn issue(certificate: &Certificate) -> Issued {
         der: vec![0x30; 600],
         order: certificate.order.clone(),
         names: certificate.names.clone(),
+        replaces: None,
         not_after: certificate.not_after,
         now: now(),
         audit: AuditEvent {
