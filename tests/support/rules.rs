@@ -153,7 +153,7 @@ fn success(reply: &Reply, base: &str, broken: &mut Broken) {
         }
         "application/x-pem-file" => broken.unless(route == "/root.pem", "PEM on its own route alone"),
         "text/plain; charset=utf-8" => {
-            broken.unless(["/terms", "/limits"].contains(&route), "plain text on its own routes alone")
+            broken.unless(["/terms", "/limits"].contains(&route), "plain text on its own routes alone");
         }
         "application/pkix-crl" => {
             broken.unless(route.starts_with("/crl/"), "a CRL on its own route alone");
