@@ -118,3 +118,19 @@ async fn a_fleet_that_starts_at_once_meets_no_limit() {
     });
     futures_util::future::join_all(hosts).await;
 }
+
+/// RFC 9773 5: what the CA suggested is not refused when it comes.
+#[tokio::test]
+async fn a_renewal_that_names_its_predecessor_is_no_new_order() {
+    let ca = limited("new_orders = \"1/1h\"").await;
+    let responder = Responder::start(ca.http_port).await;
+    let client = Client::registered(&ca).await;
+    let issued = client.issue(&["a.corp.lan"], &responder).await;
+    must_be_refused(&order(&client, "a.corp.lan").await, "limits.new_orders", 3_600);
+    let id = support::flow::certificate_id(&issued.pem);
+    let renewal = json!({"identifiers": identifiers(&["a.corp.lan"]), "replaces": id});
+    client.post("/acme/new-order", renewal).await.expect(201);
+    // Of another CA: anybody can write such an id.
+    let foreign = json!({"identifiers": identifiers(&["a.corp.lan"]), "replaces": "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"});
+    must_be_refused(&client.post("/acme/new-order", foreign).await, "limits.new_orders", 3_600);
+}

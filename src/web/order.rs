@@ -59,7 +59,10 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
         renewal_info::predecessor(&app, wanted.replaces.as_deref(), &account, &identifiers).await?;
     let held = held(&app, (live.config.reuse, challenges), &account, &identifiers, now).await?;
     let new = identifiers.iter().filter(|identifier| !held.iter().any(|held| held.is_for(identifier)));
-    within_limits(&app, &live, &account, new, now)?;
+    // Not what replaces a certificate of another CA, which may be anything.
+    let is_renewal =
+        replaces.as_ref().is_some_and(|id| live.ca.issuers().iter().any(|issuer| issuer.id() == id.key_id()));
+    within_limits(&app, &live, &account, new, is_renewal, now)?;
     let order = Order {
         id: OrderId::mint(now, crate::random()),
         account: account.clone(),
@@ -279,6 +282,7 @@ fn within_limits<'a>(
     live: &Live,
     account: &AccountId,
     mut new: impl Iterator<Item = &'a Identifier>,
+    is_renewal: bool,
     now: Timestamp,
 ) -> Result<(), Exceeded> {
     let (settings, account) = (&live.config.limits, account.to_string());
@@ -288,6 +292,10 @@ fn within_limits<'a>(
     })?;
     let (open, rate) = (Bucket::PendingOrders(account.clone()), Bucket::NewOrders(account));
     app.limits.take(settings, &open, now)?;
+    if is_renewal {
+        // RFC 9773 5: what was announced comes when it was told to.
+        return Ok(());
+    }
     app.limits.take(settings, &rate, now).inspect_err(|_| app.limits.give_back(settings, &open))
 }
 
