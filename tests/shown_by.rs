@@ -26,13 +26,14 @@ use support::flow::{Order, challenge, identifiers, offered};
 use support::jose::{Key, sign};
 use support::{Ca, Client, Responder, oracle};
 
-/// A serving CA that asks one name server, which knows no name yet; loopback may be dialled; failures are believed at once.
+/// A serving CA that asks one name server, which knows no name yet; loopback may be dialled; failures are believed at
+/// once, and every order is validated anew.
 async fn serving(more: &str) -> (Ca, DnsServer) {
     let dns = DnsServer::start().await;
     dns.set_default(Answer::NxDomain);
     let mut ca = Ca::new();
     ca.configure(&format!(
-        "[resolver]\nservers = [\"{}\"]\n[validation]\nallow_networks = [\"127.0.0.0/8\"]\npatience = \"0s\"",
+        "[resolver]\nservers = [\"{}\"]\n[validation]\nallow_networks = [\"127.0.0.0/8\"]\npatience = \"0s\"\nreuse = \"0s\"",
         dns.address()
     ));
     ca.configure(more);
@@ -137,6 +138,31 @@ async fn a_wildcard_its_base_and_a_name_below_it_go_into_one_certificate() {
     assert_eq!((settled["status"].as_str(), &settled["wildcard"]), (Some("valid"), &json!(true)));
     assert_eq!(offered(&settled), ["dns-01"]);
     oracle::check(&ca, &[pem]).await;
+}
+
+/// RFC 8555 7.1.4 and 8.4: what was shown by DNS serves another order, unless its profile does not take DNS.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wildcard_that_was_shown_serves_other_orders_of_profiles_that_take_it() {
+    let reuse = "[validation]\nreuse = \"1h\"\n[profiles.dns]\nchallenges = [\"dns-01\"]\n\
+                 [profiles.account]\nchallenges = [\"dns-account-01\"]";
+    let (ca, dns) = serving(reuse).await;
+    let client = Client::registered(&ca).await;
+    let order = client.new_order(&["*.again.corp.lan"]).await;
+    shown(&client, &order, "dns-01", |_, challenge| {
+        let digest = client.key_authorization(challenge).txt();
+        dns.set("_acme-challenge.again.corp.lan", Answer::texts(&[&digest]));
+    })
+    .await;
+    let of = |profile: &str, name: &str| json!({"profile": profile, "identifiers": identifiers(&[name])});
+    for (profile, name, status) in [
+        ("dns", "*.again.corp.lan", "ready"),
+        ("account", "*.again.corp.lan", "pending"),
+        ("dns", "again.corp.lan", "pending"),
+    ] {
+        let body = client.post("/acme/new-order", of(profile, name)).await.expect(201);
+        assert_eq!(body["status"], status, "{profile} {name}: {body}");
+    }
+    oracle::check(&ca, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -134,7 +134,10 @@ async fn bounds(store: &Store, account: &str, identifier: &Identifier) -> anyhow
 }
 
 fn challenges(config: &Config, identifier: &Identifier) -> Item {
-    let offered = config.validation.challenges.iter().filter(|challenge| challenge.can_show(identifier));
+    // Those of orders that name no profile.
+    let usual = config.policy.profile(None).map(|(_, profile)| config.challenges(profile));
+    let usual = usual.unwrap_or(&config.validation.challenges);
+    let offered = usual.iter().filter(|challenge| challenge.can_show(identifier));
     let words: Vec<&str> = offered.map(|challenge| challenge.as_str()).collect();
     Item {
         rule: "validation.challenges".to_owned(),

@@ -44,13 +44,16 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
     let sent = identifiers(wanted.identifiers)?;
     let bounds = signed.known.bounds.as_ref();
     let profile = match bounds {
-        Some(bounds) => bounds.profile(wanted.profile.as_deref())?,
-        None => wanted.profile.as_deref(),
+        Some(bounds) => bounds.profile(wanted.profile.as_deref()),
+        None => Ok(wanted.profile.as_deref()),
     };
-    let (profile_name, profile) = live.config.policy.profile(profile)?;
-    let challenges = live.config.challenges(profile);
+    let named = profile.and_then(|profile| live.config.policy.profile(profile));
+    // What is wrong with the names is told first, also when the profile is none.
+    let usual = &live.config.validation.challenges;
+    let challenges = named.as_ref().map_or(&usual[..], |(_, profile)| live.config.challenges(profile));
     let identifiers = may_be_certified(&live, bounds, challenges, &sent, now)?;
     let (sent, identifiers) = each_once(sent, identifiers);
+    let (profile_name, profile) = named?;
     let span = span(&live, now)?;
     let asked = Validity::asked(wanted.not_before, wanted.not_after, profile.lifetime, span, now)?;
 

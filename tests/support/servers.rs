@@ -139,7 +139,10 @@ impl Caddy {
         loop {
             let found = find(&self.dir.join("storage"), ".crt");
             let log = || fs::read_to_string(self.dir.join("log")).unwrap_or_default();
-            if let Some(chain) = found.and_then(|file| fs::read_to_string(file).ok()) {
+            let chain = found.and_then(|file| fs::read_to_string(file).ok());
+            // Perhaps Caddy is about to write it.
+            if let Some(chain) = chain.filter(|chain| chain.matches("-----END CERTIFICATE-----").count() >= 2)
+            {
                 return chain;
             }
             let ended = self.child.try_wait().expect("a child");
