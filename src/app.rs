@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::ca::Ca;
 use crate::clock::Clock;
 use crate::config::{Config, Terms};
-use crate::limits::Limits;
+use crate::limits::{Bucket, Limits};
 use crate::metrics::Metrics;
 use crate::policy::BlockedKeys;
 use crate::recent::{Download, Known, Polls, Recent};
@@ -189,6 +189,12 @@ impl App {
     pub fn replace(&self, live: Live) {
         self.live.store(Arc::new(live));
         self.reloads.send_replace(());
+    }
+
+    /// So many orders of an account have ended: it may have as many others open.
+    pub fn orders_ended(&self, account: &AccountId, count: u64) {
+        let bucket = Bucket::PendingOrders(account.to_string());
+        self.limits.give_back(&self.live().config.limits, &bucket, count);
     }
 
     /// Tells of reloads from now on.

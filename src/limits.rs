@@ -180,13 +180,18 @@ impl Limits {
         part.insert(bucket.clone(), micros(now) + u64::try_from(rate.span.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// Puts one back.
-    pub fn give_back(&self, settings: &Settings, bucket: &Bucket) {
-        let interval = settings.rate(bucket).interval();
+    /// Puts some back.
+    pub fn give_back(&self, settings: &Settings, bucket: &Bucket, count: u64) {
+        let interval = settings.rate(bucket).interval().saturating_mul(count);
         let mut part = self.part(bucket).lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(full_at) = part.get_mut(bucket) {
             *full_at = full_at.saturating_sub(interval);
         }
+    }
+
+    /// Fills a bucket.
+    pub fn fill(&self, bucket: &Bucket) {
+        self.part(bucket).lock().unwrap_or_else(PoisonError::into_inner).remove(bucket);
     }
 
     fn change(
@@ -317,9 +322,11 @@ mod tests {
         limits.take(&settings, &bucket, at(0)).unwrap();
         limits.take(&settings, &bucket, at(0)).unwrap();
         assert!(limits.take(&settings, &bucket, at(0)).unwrap_err().why.contains("finalize some"));
-        limits.give_back(&settings, &bucket);
+        limits.give_back(&settings, &bucket, 1);
         limits.take(&settings, &bucket, at(0)).unwrap();
-        limits.give_back(&settings, &Bucket::PendingOrders("nobody".into()));
+        limits.give_back(&settings, &Bucket::PendingOrders("nobody".into()), 1);
+        limits.fill(&bucket);
+        limits.take(&settings, &bucket, at(0)).unwrap();
     }
 
     #[test]

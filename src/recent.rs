@@ -20,6 +20,8 @@ pub struct Known {
     pub account: Account,
     /// The key, decoded.
     pub key: AccountKey,
+    /// The SHA-256 of its SubjectPublicKeyInfo.
+    pub spki: [u8; 32],
     /// What it may ask for beyond the policy, when the operator gave it a key with limits.
     pub bounds: Option<Bounds>,
 }

@@ -149,3 +149,40 @@ async fn each_check_of_a_key_change_is_made() {
     assert_eq!(not_inner.problem_type(), "malformed");
     assert_eq!(client.read(&client.kid()).await.status, 200, "nothing was changed");
 }
+
+/// RFC 8555 11.1, from the other side; and a key that was reported compromised is no account's any more.
+#[tokio::test]
+async fn the_key_of_a_certificate_or_a_compromised_one_is_no_accounts_key() {
+    let ca = Ca::pinned().await;
+    let responder = Responder::start(ca.http_port).await;
+    let client = Client::registered(&ca).await;
+    let order = client.ready_order(&["key.corp.lan"], &responder).await;
+    let leaf = support::csr::rsa_key(2048, 65_537);
+    let csr = support::csr::Request::new(&["key.corp.lan"], &leaf).to_der();
+    client.finalize(&order, &csr).await.expect(200);
+    let same = Client::with_key(&ca, Key::Rs256(leaf.clone()));
+    let reply = same.post("/acme/new-account", json!({"termsOfServiceAgreed": true})).await;
+    assert_eq!((reply.status, reply.problem_type().as_str()), (400, "badPublicKey"), "{reply}");
+    let reply = change(&client, &same.key, inner(&client, &same.key)).await;
+    assert_eq!((reply.status, reply.problem_type().as_str()), (400, "badPublicKey"), "{reply}");
+
+    let lost = Client::with_key(&ca, Key::rsa(2048));
+    lost.register().await.expect(201);
+    let Key::Rs256(key) = &lost.key else { unreachable!() };
+    std::fs::write(ca.path("lost.pem"), key.private_key_to_pem_pkcs8().unwrap()).unwrap();
+    let file = ca.path("lost.pem").display().to_string();
+    let output = ca.ctl(&["revoke", "--key", &file, "--reason", "keyCompromise", "--yes"]);
+    assert!(output.status.success(), "{}", support::ca::text(&output));
+    let deadline = std::time::Instant::now() + support::ca::PATIENCE;
+    while lost.read(&lost.kid()).await.status == 200 {
+        assert!(std::time::Instant::now() < deadline, "the server does not take up what ca-ctl did");
+        tokio::time::sleep(support::ca::POLL).await;
+    }
+    let reply = lost.read(&lost.kid()).await;
+    assert_eq!((reply.status, reply.problem_type().as_str()), (403, "unauthorized"), "{reply}");
+    assert_eq!(
+        Client::with_key(&ca, lost.key.clone()).post("/acme/new-account", json!({})).await.status,
+        400
+    );
+    oracle::at_rest(&ca).await;
+}

@@ -52,6 +52,9 @@ async fn an_authorization_that_nobody_touched_says_that_it_ran_out_and_when() {
     assert_eq!(body["status"], "invalid", "{body}");
     says(&body["error"], &["late.corp.lan", &end, "new order"]);
     let challenge = support::flow::http01(&shown)["url"].as_str().unwrap().to_owned();
+    // There is no way back: what is over cannot be given up either.
+    let body = client.post(&url, json!({"status": "deactivated"})).await.expect(200);
+    assert_eq!((&body["status"], &body["challenges"][0]["status"]), (&json!("invalid"), &json!("invalid")));
     let late = client.answer(&challenge).await;
     assert_eq!((late.status, late.problem_type().as_str()), (400, "malformed"), "{late}");
     oracle::check(&ca, &[]).await;

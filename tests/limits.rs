@@ -134,3 +134,44 @@ async fn a_renewal_that_names_its_predecessor_is_no_new_order() {
     let foreign = json!({"identifiers": identifiers(&["a.corp.lan"]), "replaces": "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"});
     must_be_refused(&client.post("/acme/new-order", foreign).await, "limits.new_orders", 3_600);
 }
+
+/// RFC 8555 7.4.1: an authorization without an order is no way around.
+#[tokio::test]
+async fn what_is_shown_before_an_order_is_limited_as_well() {
+    let ca = limited("failed_validations = \"2/1h\"\npending_orders = 2\nnew_orders = \"9/1h\"").await;
+    let client = Client::registered(&ca).await;
+    let early = async |name: &str| {
+        client.post("/acme/new-authz", json!({"identifier": {"type": "dns", "value": name}})).await
+    };
+    order(&client, "a.corp.lan").await.expect(201);
+    order(&client, "b.corp.lan").await.expect(201);
+    for _ in 0..2 {
+        let reply = early("broken.corp.lan").await;
+        let challenge = support::flow::http01(&reply.expect(201));
+        client.answer(challenge["url"].as_str().unwrap()).await;
+        assert_eq!(client.settled(reply.header("location").unwrap()).await["status"], "invalid");
+    }
+    must_be_refused(&early("broken.corp.lan").await, "too many failed validations", 1_800);
+    // No order ended with them.
+    must_be_refused(&order(&client, "c.corp.lan").await, "limits.pending_orders is 2", 43_200);
+    for n in 0..5 {
+        early(&format!("n{n}.corp.lan")).await.expect(201);
+    }
+    must_be_refused(&early("x.corp.lan").await, "limits.new_orders is 9", 400);
+}
+
+#[tokio::test]
+async fn an_order_that_is_given_up_has_ended() {
+    let ca = limited("pending_orders = 2").await;
+    let client = Client::registered(&ca).await;
+    for n in 0..5 {
+        let order = client.new_order(&[&format!("a{n}.corp.lan"), &format!("b{n}.corp.lan")]).await;
+        for (url, _) in client.authorizations(&order).await {
+            client.post(&url, json!({"status": "deactivated"})).await.expect(200);
+        }
+        assert_eq!(client.read(&order.url).await.json()["status"], "invalid");
+    }
+    order(&client, "c.corp.lan").await.expect(201);
+    order(&client, "d.corp.lan").await.expect(201);
+    assert_eq!(order(&client, "e.corp.lan").await.status, 429, "two names were one order");
+}

@@ -81,7 +81,7 @@ impl Beside {
         order.not_after = Some(now().minus(Duration::from_secs(1)));
         let links = authorizations.into_iter().map(|authorization| authorization.id).collect();
         let id = order.id.clone();
-        self.0.write(CreateOrder { order, authorizations: Vec::new(), links }).await.unwrap();
+        self.0.write(CreateOrder { order, authorizations: Vec::new(), links, reuse: None }).await.unwrap();
         id.to_string()
     }
 

@@ -228,7 +228,9 @@ fn alternate(mut chain: Vec<Certificate>, issuer: &Certificate) -> Result<String
     });
     if !same {
         return Err(format!(
-            "does not begin with a certificate for the name and the key of '{}'; sign that one's request by the other root",
+            "does not begin with a certificate for the name, the key and the key identifier ({}) of '{}'; \
+             have the other root sign that one's request, with these",
+            issuer.key_id.as_deref().map_or_else(String::new, hex),
             issuer.name
         ));
     }

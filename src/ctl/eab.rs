@@ -93,6 +93,7 @@ impl Create {
         for profile in &self.profile {
             config.policy.profile(Some(profile)).map_err(|problem| anyhow::anyhow!(problem.detail))?;
         }
+        ensure!(self.expires.is_none_or(|span| !span.is_zero()), "a key that expires at once is of no use");
         ensure!(self.label.chars().count() <= LABEL, "the label is longer than {LABEL} characters");
         let list = |texts: Vec<String>| (!texts.is_empty()).then_some(texts);
         let key = ExternalAccount {

@@ -34,8 +34,9 @@ pub(super) struct Renew {
     #[arg(long)]
     all: bool,
     /// Over how much time; each certificate gets its own place in it
-    #[arg(long, value_name = "SPAN", default_value = "6h", value_parser = humantime::parse_duration)]
-    spread: Duration,
+    /// Left out: at once for hosts, over 6h for the others
+    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
+    spread: Option<Duration>,
     /// Needed with --issuer and --all
     #[arg(long)]
     yes: bool,
@@ -55,17 +56,19 @@ struct Item {
 impl Renew {
     pub(super) async fn run(self, store: &Store, mut output: Output<'_>) -> anyhow::Result<()> {
         let now = output.now;
-        ensure!(self.spread <= LONGEST, "--spread is longer than {} days", LONGEST.as_secs() / 86_400);
+        let usual = if self.host.is_empty() { USUAL_SPREAD } else { Duration::ZERO };
+        let spread = self.spread.unwrap_or(usual);
+        ensure!(spread <= LONGEST, "--spread is longer than {} days", LONGEST.as_secs() / 86_400);
         let certificates = self.wanted(store, now).await?;
         ensure!(
             self.yes || !self.host.is_empty(),
             "{} certificates would be renewed within {}; --yes does it",
             certificates.len(),
-            humantime::format_duration(self.spread)
+            humantime::format_duration(spread)
         );
         let mut items = Vec::new();
         for some in certificates.chunks(BATCH) {
-            let windows: Vec<Window> = some.iter().map(|c| asked_for(&c.facts(), self.spread, now)).collect();
+            let windows: Vec<Window> = some.iter().map(|c| asked_for(&c.facts(), spread, now)).collect();
             let wishes = some.iter().zip(&windows).map(|(c, window)| {
                 let audit = AuditEvent {
                     account: c.account.clone(),
@@ -153,4 +156,5 @@ fn item(certificate: &Certificate, window: Window) -> Item {
 /// How many are asked for in one change: the server's own changes wait no longer than for that.
 const BATCH: usize = 200;
 const LIMIT: u32 = 1_000_000;
+const USUAL_SPREAD: Duration = Duration::from_secs(6 * 3_600);
 const LONGEST: Duration = Duration::from_secs(30 * 86_400);

@@ -11,14 +11,14 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::app::App;
 
-/// An acceptor for the ACME door: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
+/// An acceptor for the ACME door: TLS 1.2 and 1.3, HTTP/2, HTTP/1.1 and, for OpenBSD's client and old scripts, HTTP/1.0.
 pub(super) fn acceptor(app: &Arc<App>) -> anyhow::Result<TlsAcceptor> {
     let certificate = Arc::new(Own(Arc::downgrade(app)));
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_cert_resolver(certificate);
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), b"http/1.0".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 

@@ -78,6 +78,7 @@ async fn take_up(app: &App, order: &Order, intents: &[Serial]) {
         let issued =
             issuance::recover(order, intents, profile, &live.ca, app.urls.plain(), &app.store, now).await?;
         app.metrics.issued(now);
+        app.orders_ended(&order.account, 1);
         revocation::revoke_if_blocked(&issued.serial, &spki, &app.keys, &app.store, now).await?;
         anyhow::Ok(())
     };

@@ -194,6 +194,7 @@ impl Job {
         let verdict = Verdict::Valid { evidence, validated_at: now, expires_at };
         self.settle(app, verdict, began_at, now).await?;
         app.metrics.validated();
+        app.limits.fill(&Bucket::FailedValidations(self.authorization.account.to_string(), name.clone()));
         tracing::info!(name, challenge = %self.challenge, address, from, "validated");
         self.answer();
         Ok(())
@@ -216,8 +217,7 @@ impl Job {
         );
         let (limits, account) = (app.live().config.limits, self.authorization.account.to_string());
         let name = self.authorization.identifier.to_string();
-        app.limits.count(&limits, &Bucket::FailedValidations(account.clone(), name), now);
-        app.limits.give_back(&limits, &Bucket::PendingOrders(account));
+        app.limits.count(&limits, &Bucket::FailedValidations(account, name), now);
         let problem = failure.to_problem();
         self.settle(app, Verdict::Invalid { failure, problem }, began_at, now).await?;
         self.answer();
@@ -244,7 +244,8 @@ impl Job {
         let authorization = self.authorization.id.clone();
         let challenge = self.challenge;
         let change = Validated { authorization, challenge, verdict: verdict.clone(), attempted_at, audit };
-        app.store.write(change).await?;
+        let ended = app.store.write(change).await?;
+        app.orders_ended(&self.authorization.account, ended);
         self.attempted(attempted_at);
         match verdict {
             Verdict::Valid { validated_at, expires_at, .. } => {

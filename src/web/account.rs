@@ -9,9 +9,11 @@ use axum::response::Response;
 use serde_json::json;
 
 use acme::id::{AccountId, OrderId};
+use acme::jwk::AccountKey;
 use acme::message::{self, NewAccount, UpdateAccount};
 use acme::order::{AccountStatus, OrderStatus};
 use acme::problem::{Kind, Problem};
+use acme::time::Timestamp;
 use store::account::{
     Account, ChangeKey, CreateAccount, DeactivateAccount, KeyChanged, NewAccount as Made,
     UpdateAccount as KeepContacts,
@@ -29,6 +31,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
     let peer = request.extensions().get::<Peer>().copied();
     let signed = jose::by_own_key(&app, request).await?;
     let wanted: NewAccount = signed.payload()?;
+    app.keys.check_account(&signed.key)?;
     if let Some(existing) = app.store.account_by_thumbprint(signed.key.thumbprint()).await? {
         return existing_account(&app, &existing);
     }
@@ -36,8 +39,8 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
         let detail = "no account has this key, and onlyReturnExisting forbids to make one";
         return Err(Problem::new(Kind::AccountDoesNotExist, detail).into());
     }
-    app.keys.check_account(&signed.key)?;
     let now = app.clock.now();
+    must_be_no_certificates_key(&app, &signed.key, now).await?;
     let live = app.live();
     if let Some(terms) = live.config.accounts.terms_url(app.urls.base())
         && !wanted.terms_of_service_agreed
@@ -131,6 +134,7 @@ pub(super) async fn change_key(
     }
     app.keys.check_account(&new.key)?;
     let now = app.clock.now();
+    must_be_no_certificates_key(&app, &new.key, now).await?;
     let change = ChangeKey {
         id: account.id.clone(),
         old_thumbprint: account.thumbprint.clone(),
@@ -181,6 +185,15 @@ pub(super) async fn orders(
         }
         _ => response,
     })
+}
+
+/// RFC 8555 11.1: whoever gets at the key of a server must not get its account with it.
+async fn must_be_no_certificates_key(app: &App, key: &AccountKey, now: Timestamp) -> Result<(), Error> {
+    if app.store.certificates_of_key(&key.spki_sha256(), now).await?.is_empty() {
+        return Ok(());
+    }
+    let detail = "the key is that of a certificate; an account needs one of its own (RFC 8555 11.1)";
+    Err(Problem::new(Kind::BadPublicKey, detail).into())
 }
 
 /// RFC 8555 7.3.1: the account as it is; what the request says about contacts changes nothing.

@@ -26,6 +26,7 @@ use super::order::{self, POLL_AGAIN};
 use super::{jose, json};
 use crate::app::{App, Kept, ValidationRequest};
 use crate::audit;
+use crate::limits::Bucket;
 
 /// newAuthz, RFC 8555 7.4.1: an authorization before there is an order that needs it.
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) -> Result<Response, Error> {
@@ -49,6 +50,8 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
     }
     let expires_at = now.plus(order::PENDING_LIFETIME);
     let account = &signed.known.account.id;
+    order::may_be_shown(&app, &live, account, std::slice::from_ref(&identifier), now)?;
+    app.limits.take(&live.config.limits, &Bucket::NewOrders(account.to_string()), now)?;
     let authorization = order::authorization(&identifier, account, expires_at, challenges, now);
     app.store.write(CreateAuthorization { authorization: authorization.clone() }).await?;
     let url = app.urls.authorization(&authorization.id);
@@ -168,7 +171,8 @@ async fn leave_to_the_next_start(app: &App, accept: AcceptChallenge) -> Result<O
 
 /// Gives an authorization up, unless it has ended already: then there is nothing to give up.
 async fn deactivate(app: &App, authorization: &mut Authorization, now: Timestamp) -> Result<(), Error> {
-    if !matches!(authorization.status, AuthorizationStatus::Pending | AuthorizationStatus::Valid) {
+    let status = authorization_status(authorization.status, authorization.expires_at, now);
+    if !matches!(status, AuthorizationStatus::Pending | AuthorizationStatus::Valid) {
         return Ok(());
     }
     let change = DeactivateAuthorization {
@@ -184,7 +188,8 @@ async fn deactivate(app: &App, authorization: &mut Authorization, now: Timestamp
         },
     };
     app.authorizations.forget(&authorization.id);
-    app.store.write(change).await?;
+    let ended = app.store.write(change).await?;
+    app.orders_ended(&authorization.account, ended);
     authorization.status = AuthorizationStatus::Deactivated;
     Ok(())
 }

@@ -119,6 +119,10 @@ async fn of_account(app: &App, path: &str, envelope: Envelope) -> Result<Authent
         let detail = format!("the account is {}", known.account.status);
         return Err(Problem::unauthorized(detail).with_status(401).into());
     }
+    if app.keys.holds(&known.spki) {
+        let detail = "the key of the account was reported compromised; make an account with another";
+        return Err(Problem::unauthorized(detail).into());
+    }
     Ok(Authenticated { known, envelope })
 }
 
@@ -195,7 +199,7 @@ async fn account(app: &App, kid: &str) -> Result<Arc<Known>, Error> {
     let (account, external) = app.store.account_with_external(&id).await?.ok_or_else(unknown)?;
     let bounds = external_account::bounds(&account, external.as_ref())?;
     let key = AccountKey::from_json(&account.jwk).map_err(anyhow::Error::new)?;
-    let known = Arc::new(Known { account, key, bounds });
+    let known = Arc::new(Known { account, spki: key.spki_sha256(), key, bounds });
     app.accounts.remember(id, Arc::clone(&known), &before);
     Ok(known)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -19,7 +19,7 @@ use acme::problem::{Kind, Problem, Subproblem};
 use acme::time::Timestamp;
 use store::audit::AuditEvent;
 use store::authorization::Authorization;
-use store::order::{CreateOrder, FailOrder, Order, ToFinalize};
+use store::order::{CreateOrder, FailOrder, Order, Reuse, ToFinalize};
 
 use super::authorization::why_lost;
 use super::error::Error;
@@ -37,7 +37,9 @@ use crate::revocation;
 /// newOrder, RFC 8555 7.4.
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) -> Result<Response, Error> {
     let signed = jose::by_account(&app, request).await?;
-    let wanted: NewOrder = signed.payload()?;
+    let mut wanted: NewOrder = signed.payload()?;
+    // As some clients write what they do not have.
+    wanted.profile = wanted.profile.filter(|profile| !profile.is_empty());
     let live = app.live();
     let now = app.clock.now();
 
@@ -60,13 +62,11 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
     let account = signed.known.account.id.clone();
     let replaces =
         renewal_info::predecessor(&app, wanted.replaces.as_deref(), &account, &identifiers).await?;
-    let held = held(&app, (live.config.reuse, challenges), &account, &identifiers, now).await?;
-    let new = identifiers.iter().filter(|identifier| !held.iter().any(|held| held.is_for(identifier)));
     // Not what replaces a certificate of another CA, which may be anything.
     let is_renewal =
         replaces.as_ref().is_some_and(|id| live.ca.issuers().iter().any(|issuer| issuer.id() == id.key_id()));
-    within_limits(&app, &live, &account, new, is_renewal, now)?;
-    let order = Order {
+    within_limits(&app, &live, &account, &identifiers, is_renewal, now)?;
+    let mut order = Order {
         id: OrderId::mint(now, crate::random()),
         account: account.clone(),
         status: OrderStatus::Pending,
@@ -77,29 +77,31 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
         not_before: asked.not_before,
         not_after: asked.not_after,
         created_at: now,
-        // It cannot be finalized when one of them is over.
-        expires_at: held.iter().map(|a| a.expires_at).fold(now.plus(PENDING_LIFETIME), Timestamp::min),
+        expires_at: now.plus(PENDING_LIFETIME),
         error: None,
         serial: None,
         csr: None,
         replaces,
     };
-    let authorizations: Vec<Authorization> = identifiers
+    let mut authorizations: Vec<Authorization> = identifiers
         .iter()
-        .map(|identifier| {
-            held.iter().find(|held| held.is_for(identifier)).cloned().unwrap_or_else(|| Authorization {
-                order: Some(order.id.clone()),
-                ..authorization(identifier, &account, order.expires_at, challenges, now)
-            })
+        .map(|identifier| Authorization {
+            order: Some(order.id.clone()),
+            ..authorization(identifier, &account, order.expires_at, challenges, now)
         })
         .collect();
     let links = authorizations.iter().map(|authorization| authorization.id.clone()).collect();
-    let new = authorizations.iter().filter(|authorization| authorization.validated_at.is_none());
-    let new: Vec<Authorization> = new.cloned().collect();
-    app.store.write(CreateOrder { order: order.clone(), authorizations: new.clone(), links }).await?;
-    for authorization in new {
-        app.authorizations.remember_new(authorization.id.clone(), authorization);
+    let reuse = reuse(live.config.reuse, challenges, now);
+    let change = CreateOrder { order: order.clone(), authorizations: authorizations.clone(), links, reuse };
+    let mut held = app.store.write(change).await?;
+    for authorization in &mut authorizations {
+        match held.iter().position(|held| held.serves_for(authorization)) {
+            Some(at) => *authorization = held.swap_remove(at),
+            None => app.authorizations.remember_new(authorization.id.clone(), authorization.clone()),
+        }
     }
+    // It cannot be finalized when one of them is over.
+    order.expires_at = authorizations.iter().map(|a| a.expires_at).fold(order.expires_at, Timestamp::min);
     tracing::info!(order = %order.id, account = %account, names = order.names, "order created");
     let body = shown(&app, &order, &authorizations, now);
     Ok(json::at(json::respond(StatusCode::CREATED, &body), &app.urls.order(&order.id)))
@@ -168,7 +170,12 @@ pub(super) async fn finalize(
     };
     let Some(issued) = issue(Arc::clone(&app), live, plan, now).await? else {
         // The same finalize came twice at the same moment: this one shows what the other one does.
-        let (order, authorizations) = own(&app, &signed, id.as_str()).await?;
+        let (mut order, mut authorizations) = own(&app, &signed, id.as_str()).await?;
+        let began = Instant::now();
+        while order.status == OrderStatus::Processing && began.elapsed() < SIBLING {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            (order, authorizations) = own(&app, &signed, id.as_str()).await?;
+        }
         if is_for_key(&app, &order, &csr).await? {
             return Ok(respond(&app, &order, &authorizations, now));
         }
@@ -176,6 +183,7 @@ pub(super) async fn finalize(
     };
     order.status = OrderStatus::Valid;
     order.serial = Some(issued.serial);
+    order.expires_at = issued.not_after;
     Ok(respond(&app, &order, &authorizations, now))
 }
 
@@ -191,7 +199,7 @@ async fn issue(
         let issued = issuance::issue(&plan, &live.ca, app.urls.plain(), &app.store, now).await;
         if let Ok(issued) = &issued {
             app.metrics.issued(now);
-            app.limits.give_back(&live.config.limits, &Bucket::PendingOrders(plan.account.to_string()));
+            app.orders_ended(&plan.account, 1);
             let pem = pem::encode("CERTIFICATE", &issued.der) + &issued.chain;
             app.downloads.remember_new(
                 issued.serial.clone(),
@@ -257,49 +265,47 @@ fn each_once(sent: Vec<Wire>, canonical: Vec<Identifier>) -> (Vec<Wire>, Vec<Ide
     sent.into_iter().zip(canonical).filter(|(_, identifier)| seen.insert(identifier.clone())).unzip()
 }
 
-/// Authorizations of the account that hold for these identifiers and may serve another order: RFC 8555 7.1.4.
-async fn held(
-    app: &App,
-    (reuse, challenges): (Duration, &[Type]),
-    account: &AccountId,
-    identifiers: &[Identifier],
-    now: Timestamp,
-) -> Result<Vec<Authorization>, Error> {
-    if reuse.is_zero() {
-        return Ok(Vec::new());
-    }
-    let names: Vec<_> = identifiers.iter().map(|i| (i.to_authorize(), i.is_wildcard())).collect();
-    let mut held = app.store.valid_authorizations(account, &names, now.plus(LEAST_LEFT)).await?;
-    held.retain(|authorization| {
-        let is_young = authorization.validated_at.is_some_and(|at| now < at.plus(reuse));
-        // What it was shown by may not be good enough any more.
-        let is_offered = authorization.attempted.is_some_and(|by| challenges.contains(&by));
-        is_young && is_offered
-    });
-    Ok(held)
+/// Which authorizations of the account may serve another order, RFC 8555 7.1.4: young ones, that were shown by what is
+/// good enough still.
+fn reuse(within: Duration, challenges: &[Type], now: Timestamp) -> Option<Reuse> {
+    (!within.is_zero()).then(|| Reuse {
+        validated_after: now.minus(within),
+        expires_after: now.plus(LEAST_LEFT),
+        by: challenges.to_vec(),
+    })
 }
 
-/// Whether the account may make another order, for names that it still has to show: RFC 8555 6.6.
-fn within_limits<'a>(
+/// Whether the account may make another order, or an authorization for one: RFC 8555 6.6.
+pub(super) fn may_be_shown(
     app: &App,
     live: &Live,
     account: &AccountId,
-    mut new: impl Iterator<Item = &'a Identifier>,
+    identifiers: &[Identifier],
+    now: Timestamp,
+) -> Result<(), Exceeded> {
+    identifiers.iter().try_for_each(|identifier| {
+        let bucket = Bucket::FailedValidations(account.to_string(), identifier.to_authorize().to_string());
+        app.limits.check(&live.config.limits, &bucket, now)
+    })
+}
+
+fn within_limits(
+    app: &App,
+    live: &Live,
+    account: &AccountId,
+    identifiers: &[Identifier],
     is_renewal: bool,
     now: Timestamp,
 ) -> Result<(), Exceeded> {
+    may_be_shown(app, live, account, identifiers, now)?;
     let (settings, account) = (&live.config.limits, account.to_string());
-    new.try_for_each(|identifier| {
-        let name = identifier.to_authorize().to_string();
-        app.limits.check(settings, &Bucket::FailedValidations(account.clone(), name), now)
-    })?;
     let (open, rate) = (Bucket::PendingOrders(account.clone()), Bucket::NewOrders(account));
     app.limits.take(settings, &open, now)?;
     if is_renewal {
         // RFC 9773 5: what was announced comes when it was told to.
         return Ok(());
     }
-    app.limits.take(settings, &rate, now).inspect_err(|_| app.limits.give_back(settings, &open))
+    app.limits.take(settings, &rate, now).inspect_err(|_| app.limits.give_back(settings, &open, 1))
 }
 
 /// From when to when the issuer of now can sign.
@@ -330,6 +336,7 @@ async fn heed_caa(
             ..audit("order-invalid", now)
         };
         app.store.write(FailOrder { order: order.id.clone(), problem: problem.clone(), audit }).await?;
+        app.orders_ended(&order.account, 1);
     }
     Err(problem.into())
 }
@@ -449,9 +456,6 @@ fn shown(app: &App, order: &Order, authorizations: &[Authorization], now: Timest
 
 /// Why an order is invalid: what was kept, else what its authorizations say.
 fn why_invalid(order: &Order, authorizations: &[Authorization], now: Timestamp) -> Problem {
-    if let Some(problem) = &order.error {
-        return problem.clone();
-    }
     let lost: Vec<Subproblem> = authorizations
         .iter()
         .filter_map(|a| {
@@ -462,6 +466,9 @@ fn why_invalid(order: &Order, authorizations: &[Authorization], now: Timestamp) 
     if !lost.is_empty() {
         return Problem::of_identifiers(lost);
     }
+    if let Some(problem) = &order.error {
+        return problem.clone();
+    }
     Problem::unauthorized(format!("the order ran out at {}; make a new order", order.expires_at))
 }
 
@@ -471,5 +478,8 @@ pub(super) const IDENTIFIER_LIMIT: usize = 100;
 pub(super) const PENDING_LIFETIME: Duration = Duration::from_secs(24 * 3_600);
 /// What an authorization must still have left to serve another order.
 const LEAST_LEFT: Duration = Duration::from_secs(600);
+/// How long a second finalize waits for the first one's certificate: many times as long as a signature takes.
+const SIBLING: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// When a client may ask again, in seconds.
 pub(super) const POLL_AGAIN: u64 = 1;

@@ -68,9 +68,9 @@ pub struct Authorization {
 }
 
 impl Authorization {
-    /// Whether it is for this identifier, wildcard or not.
-    pub fn is_for(&self, identifier: &Identifier) -> bool {
-        self.identifier == identifier.to_authorize() && self.wildcard == identifier.is_wildcard()
+    /// Whether it is for the same as another one, wildcard or not.
+    pub fn serves_for(&self, other: &Self) -> bool {
+        self.identifier == other.identifier && self.wildcard == other.wildcard
     }
 }
 
@@ -200,9 +200,10 @@ pub struct Validated {
 }
 
 impl Change for Validated {
-    type Outcome = ();
+    /// How many orders ended with it.
+    type Outcome = u64;
 
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<u64, Error> {
         let changed = match &self.verdict {
             Verdict::Valid { evidence, validated_at, expires_at } => execute!(
                 tx,
@@ -231,11 +232,12 @@ impl Change for Validated {
         one(changed, || {
             Error::conflict("authorization", &self.authorization, "pending with this challenge")
         })?;
-        if let Verdict::Invalid { problem, .. } = &self.verdict {
-            fail_orders(tx, &self.authorization, problem).await?;
-        }
+        let ended = match &self.verdict {
+            Verdict::Valid { .. } => 0,
+            Verdict::Invalid { problem, .. } => fail_orders(tx, &self.authorization, problem).await?,
+        };
         tx.record(&self.audit);
-        Ok(())
+        Ok(ended)
     }
 }
 
@@ -252,18 +254,19 @@ pub struct DeactivateAuthorization {
 }
 
 impl Change for DeactivateAuthorization {
-    type Outcome = ();
+    /// How many orders ended with it.
+    type Outcome = u64;
 
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<u64, Error> {
         let changed = execute!(
             tx,
             "UPDATE authz SET status = 'deactivated' WHERE id = $1 AND status IN ('pending', 'valid')",
             self.authorization.as_str(),
         )?;
         one(changed, || Error::conflict("authorization", &self.authorization, "pending or valid"))?;
-        fail_orders(tx, &self.authorization, &self.problem).await?;
+        let ended = fail_orders(tx, &self.authorization, &self.problem).await?;
         tx.record(&self.audit);
-        Ok(())
+        Ok(ended)
     }
 }
 
@@ -336,16 +339,15 @@ pub(crate) const PROCESSING: &str = concat!(
      WHERE a.status = 'pending' AND a.attempted IS NOT NULL ORDER BY a.id LIMIT $1"
 );
 
-/// Ends the orders that wait for an authorization which cannot become valid any more.
-async fn fail_orders(tx: &mut Tx<'_>, id: &AuthorizationId, problem: &Problem) -> Result<(), Error> {
+/// Ends the orders that wait for an authorization which cannot become valid any more; how many there were.
+async fn fail_orders(tx: &mut Tx<'_>, id: &AuthorizationId, problem: &Problem) -> Result<u64, Error> {
     execute!(
         tx,
         "UPDATE orders SET status = 'invalid', error = $2
          WHERE status = 'pending' AND id IN (SELECT order_id FROM order_authz WHERE authz_id = $1)",
         id.as_str(),
         json(problem)?,
-    )?;
-    Ok(())
+    )
 }
 
 /// Puts new authorizations in, all in one statement.

@@ -205,3 +205,33 @@ impl Record for Joined {
         Ok(Self(ExternalAccount::read(row)?, row.word_or_null("account_id", AccountId::parse)?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_makes_no_account_says_why() {
+        let at = Timestamp::from_unix;
+        let key = ExternalAccount {
+            id: ExternalAccountId::mint(at(0), [0; acme::id::ID_RANDOM]),
+            label: String::new(),
+            mac_key: MacKey(vec![0; 32]),
+            allow: None,
+            profiles: None,
+            reusable: false,
+            created_at: at(0),
+            expires_at: Some(at(10)),
+            revoked_at: None,
+            bound_at: None,
+        };
+        assert_eq!(key.refusal(at(9)), None);
+        assert_eq!(key.refusal(at(10)).as_deref(), Some("expired at 1970-01-01T00:00:10Z"));
+        let used = ExternalAccount { bound_at: Some(at(1)), ..key.clone() };
+        assert!(used.refusal(at(2)).unwrap().contains("its account already"));
+        assert_eq!(ExternalAccount { reusable: true, ..used }.refusal(at(2)), None);
+        assert!(
+            ExternalAccount { revoked_at: Some(at(1)), ..key }.refusal(at(2)).unwrap().contains("revoked")
+        );
+    }
+}

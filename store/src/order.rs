@@ -4,6 +4,7 @@
 //! `ready` is never kept: `acme::order::order_status` derives it. A row that is `processing` is the work list of the
 //! issuance: what a crash leaves there is taken up again.
 
+use acme::challenge::Type;
 use acme::id::{AccountId, AuthorizationId, OrderId, Serial};
 use acme::identifier::{Identifier, Wire};
 use acme::order::OrderStatus;
@@ -15,7 +16,7 @@ use crate::audit::AuditEvent;
 use crate::authorization::{self, Authorization, authz_columns};
 use crate::error::Error;
 use crate::script::{Script, Value, statement};
-use crate::sql::{Columns, Record, first_id, json, json_or_null, one, rows};
+use crate::sql::{Columns, Record, execute, first_id, json, json_or_null, one, rows};
 use crate::store::Store;
 use crate::write::{Change, Tx};
 
@@ -80,22 +81,37 @@ pub struct ToFinalize {
     pub key_of: Option<AccountId>,
 }
 
-/// Makes an order with its authorizations. A crash after it leaves an order whose client never learned of it; it runs
-/// out and is pruned. A conflict: the account is not valid (any more).
+/// Makes an order with its authorizations. Where one of the account's holds already for the same name, that one serves in
+/// the place of the new one, which is not made; the order is then over when the first of them is. A crash after it leaves
+/// an order whose client never learned of it; it runs out and is pruned. A conflict: the account is not valid (any more).
 #[derive(Clone, Debug)]
 pub struct CreateOrder {
     /// The order.
     pub order: Order,
     /// The authorizations that are made with it.
     pub authorizations: Vec<Authorization>,
-    /// All authorizations that it needs, new and old, in the order in which they are shown.
+    /// All authorizations that it needs, in the order in which they are shown.
     pub links: Vec<AuthorizationId>,
+    /// Which of the account's authorizations may serve in the place of new ones.
+    pub reuse: Option<Reuse>,
+}
+
+/// Which authorizations may serve another order.
+#[derive(Clone, Debug)]
+pub struct Reuse {
+    /// Those that were shown after this.
+    pub validated_after: Timestamp,
+    /// Those that hold beyond this.
+    pub expires_after: Timestamp,
+    /// Those that were shown by one of these.
+    pub by: Vec<Type>,
 }
 
 impl Change for CreateOrder {
-    type Outcome = ();
+    /// Those that serve in the place of new ones.
+    type Outcome = Vec<Authorization>;
 
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Vec<Authorization>, Error> {
         let order = &self.order;
         let mut script = Script::default();
         statement!(
@@ -120,9 +136,26 @@ impl Change for CreateOrder {
             order.replaces.as_ref().map(CertificateId::as_str),
         );
         authorization::insert(&mut script, &self.authorizations)?;
-        link(&mut script, &order.id, &self.links);
-        let done = tx.run(script).await?;
-        one(done.of(0), || Error::conflict("account", &order.account, "valid"))
+        match &self.reuse {
+            Some(reuse) => link_held(&mut script, self, reuse),
+            None => link(&mut script, &order.id, &self.links),
+        }
+        let (done, held) = tx.run_reading::<Authorization>(script).await?;
+        one(done.of(0), || Error::conflict("account", &order.account, "valid"))?;
+        let Some(first_end) = held.iter().map(|held| held.expires_at).min() else { return Ok(held) };
+        let unused = self.authorizations.iter().filter(|new| held.iter().any(|held| held.serves_for(new)));
+        for new in unused {
+            execute!(tx, "DELETE FROM authz WHERE id = $1", new.id.as_str())?;
+        }
+        if first_end < order.expires_at {
+            execute!(
+                tx,
+                "UPDATE orders SET expires_at = $2 WHERE id = $1",
+                order.id.as_str(),
+                first_end.unix()
+            )?;
+        }
+        Ok(held)
     }
 }
 
@@ -312,6 +345,54 @@ fn link(script: &mut Script, order: &OrderId, links: &[AuthorizationId]) {
     });
     script.add_rows("INSERT INTO order_authz (order_id, position, authz_id)", rows);
 }
+
+/// The same, with what holds already in the place of what is new. Ends in reading what holds.
+fn link_held(script: &mut Script, change: &CreateOrder, reuse: &Reuse) {
+    let order = change.order.id.as_str();
+    let mut values = vec![
+        Value::from(order),
+        change.order.account.as_str().into(),
+        reuse.validated_after.unix().into(),
+        reuse.expires_after.unix().into(),
+    ];
+    let mut place = |value: Value| {
+        values.push(value);
+        format!("${}", values.len())
+    };
+    let by: Vec<String> = reuse.by.iter().map(|by| place(by.as_str().into())).collect();
+    let rows: Vec<String> = (0_i64..)
+        .zip(&change.authorizations)
+        .map(|(position, new)| {
+            let row = [
+                place(position.into()),
+                place(new.id.as_str().into()),
+                place(new.identifier.kind().into()),
+                place(new.identifier.to_string().into()),
+                place(new.wildcard.into()),
+            ];
+            format!("({})", row.join(", "))
+        })
+        .collect();
+    script.add(LINK_HELD.replace("SHOWN", &by.join(", ")).replace("ROWS", &rows.join(", ")), values);
+    script.read(HELD, vec![order.into()]);
+}
+
+/// `SHOWN` stands for the challenges, `ROWS` for the new authorizations: position, id, type, value and wildcard.
+pub(crate) const LINK_HELD: &str = "INSERT INTO order_authz (order_id, position, authz_id)
+    SELECT $1, n.column1, COALESCE((
+        SELECT b.id FROM authz b
+        WHERE b.account_id = $2 AND b.status = 'valid' AND b.identifier_value = n.column4
+          AND b.expires_at > $4 AND b.validated_at > $3 AND b.attempted IN (SHOWN)
+          AND b.identifier_type = n.column3 AND b.wildcard = n.column5
+        ORDER BY b.expires_at DESC LIMIT 1), n.column2)
+    FROM (VALUES ROWS) AS n";
+
+const HELD: &str = concat!(
+    "SELECT ",
+    authz_columns!(),
+    " FROM order_authz l JOIN authz a ON a.id = l.authz_id
+     WHERE l.order_id = $1 AND a.status = 'valid' ORDER BY l.position"
+);
 
 /// A row of a join: an order with one of its authorizations, or with none.
 struct Joined(Order, Option<Authorization>);

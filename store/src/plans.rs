@@ -22,7 +22,11 @@ async fn no_statement_that_is_run_often_reads_a_whole_table() {
     let mut connection = SqliteConnection::connect(&format!("sqlite:{}", path.display())).await.unwrap();
     let valid = authorization::VALID.replace("ROWS", "($3, $4, $5), ($6, $7, $8)");
     let polled = renewal_info::POLLED.replace("ROWS", "($1, $2), ($3, $4)");
+    let link = order::LINK_HELD
+        .replace("SHOWN", "$5")
+        .replace("ROWS", "($6, $7, $8, $9, $10), ($11, $12, $13, $14, $15)");
     let cases = [
+        (link.as_str(), "authz_valid"),
         (valid.as_str(), "authz_valid"),
         (account::BY_THUMBPRINT, "sqlite_autoindex_account"),
         (authorization::PROCESSING, "authz_processing"),

@@ -8,10 +8,10 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use futures_util::TryStreamExt as _;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::Query;
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{AssertSqlSafe, Database, Either, Encode, Executor as _, Type};
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{AssertSqlSafe, Database, Either, Encode, Executor as _, Postgres, Type};
 
 use crate::error::Error;
 use crate::sql::Record;
@@ -21,6 +21,8 @@ use crate::store::{Reads, Store};
 #[derive(Default)]
 pub(crate) struct Script {
     statements: Vec<Statement>,
+    /// What is read when they are done.
+    reading: Option<Statement>,
 }
 
 struct Statement {
@@ -105,19 +107,28 @@ impl Script {
         self.add(text, values);
     }
 
+    /// Has a query run behind the statements, for `Tx::run_reading`.
+    pub(crate) fn read(&mut self, text: &'static str, values: Vec<Value>) {
+        self.reading = Some(Statement { text: text.into(), values });
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.statements.len()
+        self.statements.len() + usize::from(self.reading.is_some())
     }
 
     /// Runs it on SQLite, in one go. Statements after one that changed nothing do run; `touched` says whether they did
     /// anything. Where the transaction was not begun, that comes first.
-    pub(crate) async fn run_on_sqlite(self, connection: &mut SqliteConnection, stage: &mut Stage) -> Done {
+    pub(crate) async fn run_on_sqlite(
+        self,
+        connection: &mut SqliteConnection,
+        stage: &mut Stage,
+    ) -> (Done, Vec<SqliteRow>) {
         let mut text = String::new();
         if *stage != Stage::Begun {
             text.push_str(BEGIN);
         }
         let mut values = Vec::new();
-        for statement in self.statements {
+        for statement in self.statements.into_iter().chain(self.reading) {
             if !text.is_empty() {
                 text.push_str(";\n");
             }
@@ -127,6 +138,7 @@ impl Script {
         let query = bind_all(sqlx::query(AssertSqlSafe(text)), values);
         let mut results = connection.fetch_many(query);
         let mut done = Done::default();
+        let mut rows = Vec::new();
         let mut stopped = false;
         loop {
             match results.try_next().await {
@@ -139,44 +151,56 @@ impl Script {
                         stopped = changed == 0;
                     }
                 }
-                Ok(Some(Either::Right(_))) => {}
-                Ok(None) => return done,
+                Ok(Some(Either::Right(row))) => rows.push(row),
+                Ok(None) => return (done, rows),
                 Err(error) => {
                     match stage {
                         Stage::Begun => done.touched = true,
                         Stage::Before | Stage::Refused => *stage = Stage::Refused,
                     }
                     done.error = (!stopped).then_some(error);
-                    return done;
+                    return (done, rows);
                 }
             }
         }
     }
 
     /// Runs it on PostgreSQL, one statement after the other.
-    pub(crate) async fn run_on_postgres(self, connection: &mut PgConnection) -> Done {
+    pub(crate) async fn run_on_postgres(self, connection: &mut PgConnection) -> (Done, Vec<PgRow>) {
         let mut done = Done::default();
         for statement in self.statements {
-            let query = match statement.text {
-                Cow::Borrowed(text) => sqlx::query(text),
-                Cow::Owned(text) => sqlx::query(AssertSqlSafe(text)),
-            };
-            match bind_all(query, statement.values).execute(&mut *connection).await {
+            match statement.on_postgres().execute(&mut *connection).await {
                 Ok(result) => {
                     done.changed.0.push(result.rows_affected());
                     done.touched |= result.rows_affected() > 0;
                     if result.rows_affected() == 0 {
-                        return done;
+                        return (done, Vec::new());
                     }
                 }
-                Err(error) => {
-                    done.touched = true;
-                    done.error = Some(error);
-                    return done;
-                }
+                Err(error) => return (done.failed(error), Vec::new()),
             }
         }
-        done
+        let Some(reading) = self.reading else { return (done, Vec::new()) };
+        match reading.on_postgres().fetch_all(&mut *connection).await {
+            Ok(rows) => (done, rows),
+            Err(error) => (done.failed(error), Vec::new()),
+        }
+    }
+}
+
+impl Done {
+    fn failed(self, error: sqlx::Error) -> Self {
+        Self { touched: true, error: Some(error), ..self }
+    }
+}
+
+impl Statement {
+    fn on_postgres<'q>(self) -> Query<'q, Postgres, PgArguments> {
+        let query = match self.text {
+            Cow::Borrowed(text) => sqlx::query(text),
+            Cow::Owned(text) => sqlx::query(AssertSqlSafe(text)),
+        };
+        bind_all(query, self.values)
     }
 }
 

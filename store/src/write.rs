@@ -11,7 +11,8 @@ use sqlx::sqlite::SqliteConnection;
 
 use crate::audit::{self, AuditEvent};
 use crate::error::Error;
-use crate::script::{Changed, Script, Stage, Value};
+use crate::script::{Changed, Done, Script, Stage, Value};
+use crate::sql::Record;
 
 /// One change of state: committed whole or not at all. It may be run more than once, so it holds values, not effects.
 pub trait Change: Send + Sync + 'static {
@@ -95,9 +96,31 @@ impl<'t> Tx<'t> {
     pub(crate) async fn run(&mut self, script: Script) -> Result<Changed, Error> {
         self.counts.counted(script.len());
         let done = match &mut self.connection {
-            Connection::Sqlite { connection, stage } => script.run_on_sqlite(connection, stage).await,
-            Connection::Postgres(connection) => script.run_on_postgres(connection).await,
+            Connection::Sqlite { connection, stage } => script.run_on_sqlite(connection, stage).await.0,
+            Connection::Postgres(connection) => script.run_on_postgres(connection).await.0,
         };
+        self.ended(done)
+    }
+
+    /// The same with the query that the script ends in. It is not reached where a statement changed nothing.
+    pub(crate) async fn run_reading<R: Record>(
+        &mut self,
+        script: Script,
+    ) -> Result<(Changed, Vec<R>), Error> {
+        self.counts.counted(script.len());
+        match &mut self.connection {
+            Connection::Sqlite { connection, stage } => {
+                let (done, rows) = script.run_on_sqlite(connection, stage).await;
+                Ok((self.ended(done)?, rows.iter().map(R::read).collect::<Result<_, _>>()?))
+            }
+            Connection::Postgres(connection) => {
+                let (done, rows) = script.run_on_postgres(connection).await;
+                Ok((self.ended(done)?, rows.iter().map(R::read).collect::<Result<_, _>>()?))
+            }
+        }
+    }
+
+    fn ended(&mut self, done: Done) -> Result<Changed, Error> {
         self.touched |= done.touched;
         done.error.map_or(Ok(done.changed), |error| Err(error.into()))
     }

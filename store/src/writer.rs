@@ -270,7 +270,7 @@ impl Task {
         audit::add_sqlite(&mut script, trail)?;
         self.counts.counted(script.len());
         script.add("COMMIT", Vec::new());
-        script.run_on_sqlite(connection, stage).await.error.map_or(Ok(()), |error| Err(error.into()))
+        script.run_on_sqlite(connection, stage).await.0.error.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// SQLite has already rolled back by itself after some errors, such as a full disk. Then its state is not what we

@@ -144,6 +144,7 @@ impl Rows {
         }
         let order = CreateOrder {
             links: authorizations.iter().map(|authorization| authorization.id.clone()).collect(),
+            reuse: None,
             authorizations,
             order: Order {
                 id,

@@ -1,8 +1,11 @@
+use std::time::Duration;
+
+use acme::challenge::Type;
 use acme::identifier::Wire;
 use acme::order::OrderStatus;
 use acme::time::Timestamp;
 use store::Error;
-use store::order::{CreateOrder, FailOrder};
+use store::order::{CreateOrder, FailOrder, Reuse};
 
 use crate::world::*;
 
@@ -131,5 +134,37 @@ both! {
         assert!(matches!(world.store.write(fail(&order)).await, Err(Error::Conflict { what: "order", .. })));
         let late = world.store.write(issue(&intent.certificate)).await;
         assert!(matches!(late, Err(Error::Conflict { what: "certificate", .. })), "{late:?}");
+    }
+}
+
+both! {
+    async fn an_order_takes_what_holds_in_the_place_of_what_would_be_new(world: World) {
+        let account = world.account().await;
+        let first = world.order(&account, &["a.lan"]).await;
+        world.store.write(valid(&first.authorizations[0])).await.unwrap();
+        let end = world.store.authorization(&first.links[0]).await.unwrap().unwrap().expires_at;
+        let reuse = Reuse {
+            validated_after: now().minus(Duration::from_secs(60)),
+            expires_after: now(),
+            by: vec![Type::Dns01, Type::Http01],
+        };
+        let with = |names: &[&str], reuse: &Reuse| CreateOrder { reuse: Some(reuse.clone()), ..order(&account, names) };
+        let mut second = with(&["b.lan", "a.lan", "*.a.lan"], &reuse);
+        second.order.expires_at = end.plus(Duration::from_secs(1));
+        let held = world.store.write(second.clone()).await.unwrap();
+        assert_eq!(held.iter().map(|held| &held.id).collect::<Vec<_>>(), [&first.links[0]]);
+        let (kept, links) = world.store.order_with_authorizations(&second.order.id).await.unwrap().unwrap();
+        let ids: Vec<_> = links.into_iter().map(|authorization| authorization.id).collect();
+        assert_eq!(ids, [second.links[0].clone(), first.links[0].clone(), second.links[2].clone()]);
+        assert_eq!(kept.expires_at, end, "it is over when the first of them is");
+        assert_eq!(world.store.authorization(&second.links[1]).await.unwrap(), None, "it was not needed");
+
+        for reuse in [
+            Reuse { validated_after: now().plus(Duration::from_secs(1)), ..reuse.clone() },
+            Reuse { expires_after: end, ..reuse.clone() },
+            Reuse { by: vec![Type::Dns01], ..reuse },
+        ] {
+            assert!(world.store.write(with(&["a.lan"], &reuse)).await.unwrap().is_empty(), "{reuse:?}");
+        }
     }
 }

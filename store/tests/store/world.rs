@@ -285,6 +285,7 @@ pub fn order(account: &Account, names: &[&str]) -> CreateOrder {
         .collect();
     CreateOrder {
         links: authorizations.iter().map(|authorization| authorization.id.clone()).collect(),
+        reuse: None,
         authorizations,
         order: Order {
             id,
