@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use acme_ca::clock::Clock;
 use acme_ca::config::Config;
@@ -90,6 +90,36 @@ async fn one_name_of_two_that_came_too_late_is_named() {
     assert_eq!(body["challenges"][0].get("error"), None, "{body}");
     let csr = Request::new(&["late.corp.lan", "there.corp.lan"], &ec_key()).to_der();
     assert_eq!(client.finalize(&order, &csr).await.problem_type(), "orderNotReady");
+    oracle::check(&ca, &[]).await;
+    server.stop().await;
+}
+
+/// RFC 8555 7.1.6: from invalid there is no way back to valid.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_challenge_that_is_met_when_its_time_is_over_stays_invalid() {
+    let ca = Ca::new();
+    let (server, clock) = serving(&ca).await;
+    let client = Client::registered(&ca).await;
+    let order = client.new_order(&["late.corp.lan"]).await;
+    let (url, shown) = client.authorizations(&order).await.remove(0);
+    let challenge = support::flow::http01(&shown)["url"].as_str().unwrap().to_owned();
+    // Nobody listens yet, so it is tried again.
+    assert_eq!(client.answer(&challenge).await.expect(200)["status"], "processing");
+    clock.set(clock.now().plus(DAY));
+    assert_eq!(client.read(&url).await.expect(200)["status"], "invalid");
+    let responder = Responder::start(ca.http_port).await;
+    client.publish(&order, &responder).await;
+    let give_up = Instant::now() + Duration::from_secs(20);
+    loop {
+        let body = client.read(&challenge).await.expect(200);
+        assert_eq!(body["status"], "invalid", "{body}");
+        if body["error"]["detail"].as_str().unwrap().contains("control was shown after") {
+            break;
+        }
+        assert!(Instant::now() < give_up, "{body}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(client.read(&order.url).await.expect(200)["status"], "invalid");
     oracle::check(&ca, &[]).await;
     server.stop().await;
 }

@@ -261,6 +261,31 @@ mod tests {
     }
 
     #[test]
+    fn no_state_of_an_authorization_or_a_challenge_goes_back_when_time_passes() {
+        use AuthorizationStatus as A;
+        use ChallengeStatus as C;
+        let expires = Timestamp::from_unix(5);
+        let at = |kept, now| authorization_status(kept, expires, Timestamp::from_unix(now));
+        for kept in A::ALL {
+            let (before, after) = (at(*kept, 4), at(*kept, 5));
+            let ended = matches!((before, after), (A::Pending | A::Valid, A::Expired));
+            assert!(before == after || ended, "{before} to {after}");
+            for attempted in [None, Some(Type::Http01), Some(Type::Dns01)] {
+                // What is not validated is not valid either.
+                for validated in [false, true].into_iter().filter(|v| *v || *kept != A::Valid) {
+                    let of = |status| challenge_status(Type::Http01, attempted, validated, status);
+                    let (before, after) = (of(before), of(after));
+                    let ended =
+                        matches!((before, after), (Some(C::Pending | C::Processing), Some(C::Invalid)));
+                    let odd = validated && *kept == A::Pending; // no row says so
+                    let unchosen = attempted.is_none() && *kept == A::Valid; // nor so
+                    assert!(before == after || ended || odd || unchosen, "{kept}: {before:?} to {after:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_client_never_reads_expired() {
         let over = authorization_status(AuthorizationStatus::Valid, NOW, NOW);
         assert_eq!(over, AuthorizationStatus::Expired);

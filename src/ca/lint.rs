@@ -109,10 +109,12 @@ const EVERY: &[Rule] = &[
     ("version", every::version),
     ("serial", every::serial),
     ("signature", every::signature),
+    ("signature_parameters", every::signature_parameters),
     ("issuer", every::issuer),
     ("time_form", every::time_form),
     ("validity", every::validity),
     ("public_key", every::public_key),
+    ("unique_ids", every::no_unique_ids),
     ("extensions_once", every::extensions_once),
 ];
 
@@ -138,11 +140,18 @@ const CA: &[Rule] = &[
     ("extensions_known", ca::extensions_known),
 ];
 
-const ROOT: &[Rule] = &[("basic_constraints", ca::root_basic_constraints), ("self_issued", ca::self_issued)];
+const ROOT: &[Rule] = &[
+    ("basic_constraints", ca::root_basic_constraints),
+    ("authority_key_id", ca::own_authority_key_id),
+    ("extended_key_usage", ca::no_extended_key_usage),
+    ("name_constraints_whole", ca::name_constraints_whole),
+    ("self_issued", ca::self_issued),
+];
 
 const INTERMEDIATE: &[Rule] = &[
     ("basic_constraints", ca::intermediate_basic_constraints),
     ("authority_key_id", every::authority_key_id),
+    ("extended_key_usage", ca::tls_alone),
     ("name_constraints", ca::constraints_within),
     ("not_self_issued", ca::not_self_issued),
 ];
@@ -150,6 +159,7 @@ const INTERMEDIATE: &[Rule] = &[
 const LIST: &[ListRule] = &[
     ("version", list::version),
     ("signature", list::signature),
+    ("signature_parameters", list::signature_parameters),
     ("issuer", list::issuer),
     ("time_form", list::time_form),
     ("update", list::update),

@@ -67,6 +67,9 @@ pub(super) fn sign_list(
 ) -> Result<Vec<u8>, Error> {
     let der = build_list(params, issuer, Gate { key, tbs }).map_err(refused)?;
     let (_, list) = CertificateRevocationList::from_der(&der).map_err(|_| Error::BadSignature)?;
+    if list.signature_algorithm != list.tbs_cert_list.signature {
+        return Err(Error::BadSignature);
+    }
     let spki = key.subject_public_key_info();
     let (_, spki) =
         x509_parser::x509::SubjectPublicKeyInfo::from_der(&spki).map_err(|_| Error::BadSignature)?;
@@ -134,18 +137,23 @@ fn refused(error: rcgen::Error) -> Error {
     }
 }
 
-/// A signature that does not verify has given away something of the key, and must not leave the house.
+/// A signature that does not verify has given away something of the key, and must not leave the house. Nor must one
+/// whose algorithm is another than the one that it covers, RFC 5280 4.1.1.2.
 fn check_signature(der: &[u8], key: &Key) -> Result<(), Error> {
     let spki = key.subject_public_key_info();
     let (_, spki) =
         x509_parser::x509::SubjectPublicKeyInfo::from_der(&spki).map_err(|_| Error::BadSignature)?;
     let (_, x509) = X509Certificate::from_der(der).map_err(|_| Error::BadSignature)?;
+    if x509.signature_algorithm != x509.tbs_certificate.signature {
+        return Err(Error::BadSignature);
+    }
     x509.verify_signature(Some(&spki)).map_err(|_| Error::BadSignature)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ca::draft::tlv;
     use crate::ca::key::KeyKind;
 
     fn parts() -> (CertificateParams, SubjectPublicKeyInfo, Key) {
@@ -166,6 +174,23 @@ mod tests {
         assert_eq!(x509.tbs_certificate.as_ref(), tbs);
         let rehearsed = build(&params, &public_key, Above::Itself, &throwaway).unwrap();
         assert!(matches!(check_signature(&rehearsed, &key), Err(Error::BadSignature)));
+    }
+
+    #[test]
+    fn the_algorithm_outside_is_the_one_inside() {
+        let (params, public_key, key) = parts();
+        let tbs = rehearse(&params, &public_key, Above::Itself, &throwaway(&key).unwrap()).unwrap();
+        let der = sign(&params, &public_key, Above::Itself, &key, &tbs).unwrap();
+        let (_, x509) = X509Certificate::from_der(&der).unwrap();
+        let ecdsa_with_sha256 = tlv(6, &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2]);
+        let with = |parameters: &[u8]| {
+            let algorithm = tlv(0x30, &[&ecdsa_with_sha256, parameters].concat());
+            let signature = tlv(3, &[&[0], x509.signature_value.data.as_ref()].concat());
+            tlv(0x30, &[&tbs[..], &algorithm, &signature].concat())
+        };
+        assert_eq!(with(&[]), der);
+        let with_null = check_signature(&with(&[5, 0]), &key);
+        assert!(matches!(with_null, Err(Error::BadSignature)), "{with_null:?}");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 mod extended;
 mod pin;
 mod question;
+mod reading;
 mod records;
 mod server;
 mod sockets;
@@ -30,6 +31,7 @@ use question::{Question, Verdict};
 use upstream::Upstream;
 
 pub use pin::Pin;
+pub use reading::read;
 pub use records::Records;
 pub use server::{Server, Transport, system_servers};
 
@@ -243,18 +245,24 @@ impl Search {
         }
         let begun = Instant::now();
         let verdict = upstream.ask(&self.question).await;
+        let lookup = self.heard(server.to_string(), verdict);
+        Some(Lookup { millis: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX), ..lookup })
+    }
+
+    /// Takes the word of a server, and says what is kept of it.
+    fn heard(&mut self, server: String, verdict: Verdict) -> Lookup {
         let lookup = Lookup {
             name: self.name.clone(),
             record: self.record.to_string(),
-            server: server.to_string(),
+            server: server.clone(),
             answer: verdict.word.clone(),
             addresses: verdict.addresses.clone(),
             aliases: verdict.aliases.iter().map(records::show_name).collect(),
             values: verdict.records.iter().take(records::SHOWN).map(records::show).collect(),
-            millis: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            millis: 0,
         };
-        self.verdicts.push((server.to_string(), verdict));
-        Some(lookup)
+        self.verdicts.push((server, verdict));
+        lookup
     }
 
     fn last(&self) -> Option<&Verdict> {

@@ -25,6 +25,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::time::timeout;
 
 use super::question::{Question, Verdict};
+use super::reading::NO_MESSAGE;
 use super::server::{Server, Transport};
 use super::sockets::Sockets;
 
@@ -164,7 +165,7 @@ impl Upstream {
         let closed = "closed the connection without an answer";
         match error {
             NetError::Timeout => self.late(),
-            NetError::Proto(_) => Verdict::unreadable("sent an answer that is no DNS message"),
+            NetError::Proto(_) => Verdict::unreadable(NO_MESSAGE),
             NetError::Io(error) => self.unreachable(error, closed),
             // Of a fresh connection, hickory says so when the task that drove it is gone.
             NetError::Busy | NetError::Message(_) => {

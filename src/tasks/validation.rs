@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, oneshot};
 
 use acme::challenge::{KeyAuthorization, Type};
-use acme::failure::Failure;
+use acme::failure::{Evidence, Failure, Phase, Reason};
 use acme::order::AuthorizationStatus;
 use acme::time::Timestamp;
 use store::audit::AuditEvent;
@@ -186,6 +186,10 @@ impl Job {
     async fn valid(&mut self, app: &App, proof: Proof, began_at: Timestamp) -> Result<(), store::Error> {
         let now = app.clock.now();
         let Proof { evidence, until } = proof;
+        if self.authorization.expires_at <= now {
+            let failure = too_late(&self.authorization, self.challenge, evidence);
+            return self.invalid(app, failure, began_at).await;
+        }
         let name = self.authorization.identifier.to_string();
         let from = evidence.lookups.last().map(|l| l.server.clone()).unwrap_or_default();
         let address = evidence.dials.last().map(|d| d.address.to_string()).unwrap_or_default();
@@ -267,6 +271,23 @@ impl Job {
             // Whoever asked may have hung up; the state is kept all the same.
             let _ = kept.send(Kept::As(Box::new(self.authorization.clone())));
         }
+    }
+}
+
+/// Control was shown, but there is no way back to valid for what has run out (RFC 8555 7.1.6).
+fn too_late(authorization: &Authorization, challenge: Type, evidence: Evidence) -> Failure {
+    let end = authorization.expires_at;
+    Failure {
+        phase: match challenge {
+            Type::Http01 => Phase::Http,
+            Type::TlsAlpn01 => Phase::Tls,
+            Type::Dns01 | Type::DnsAccount01 | Type::DnsPersist01 => Phase::Record,
+        },
+        reason: Reason::Timeout,
+        name: authorization.identifier.to_string(),
+        detail: format!("control was shown after the authorization had run out at {end}; make a new order"),
+        first_bytes: None,
+        evidence,
     }
 }
 

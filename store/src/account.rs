@@ -135,21 +135,31 @@ impl Change for DeactivateAccount {
     type Outcome = ();
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
-        let id = self.id.as_str();
+        let (id, now) = (self.id.as_str(), self.audit.at.unix());
         let changed =
             execute!(tx, "UPDATE account SET status = 'deactivated' WHERE id = $1 AND status = 'valid'", id)?;
         one(changed, || Error::conflict("account", &self.id, "valid"))?;
         execute!(
             tx,
             "UPDATE authz SET status = 'deactivated'
-             WHERE status IN ('pending', 'valid') AND id IN (
+             WHERE status IN ('pending', 'valid') AND expires_at > $2 AND id IN (
                  SELECT l.authz_id FROM orders o JOIN order_authz l ON l.order_id = o.id WHERE o.account_id = $1)",
             id,
+            now,
         )?;
         execute!(
             tx,
-            "UPDATE authz SET status = 'deactivated' WHERE account_id = $1 AND status = 'valid'",
+            "UPDATE authz SET status = 'deactivated' WHERE account_id = $1 AND status = 'valid' AND expires_at > $2",
             id,
+            now,
+        )?;
+        // Those of newAuthz that wait are in no order.
+        execute!(
+            tx,
+            "UPDATE authz SET status = 'deactivated'
+             WHERE account_id = $1 AND order_id = '' AND status = 'pending' AND expires_at > $2",
+            id,
+            now,
         )?;
         execute!(
             tx,

@@ -96,7 +96,7 @@ impl Change for CreateAuthorization {
 }
 
 /// Writes down which challenge the client chose. A crash after it leaves a challenge that is `processing`, which
-/// start-up takes up. A conflict: it was chosen before, or the authorization has ended.
+/// start-up takes up. A conflict: it was chosen before, or the authorization has ended or run out.
 #[derive(Clone, Debug)]
 pub struct AcceptChallenge {
     /// Which authorization.
@@ -116,7 +116,7 @@ impl Change for AcceptChallenge {
         let changed = execute!(
             tx,
             "UPDATE authz SET attempted = $2, attempted_at = $3, attempted_by = $4
-             WHERE id = $1 AND status = 'pending' AND attempted IS NULL",
+             WHERE id = $1 AND status = 'pending' AND attempted IS NULL AND expires_at > $3",
             self.authorization.as_str(),
             self.challenge.as_str(),
             self.now.unix(),
@@ -150,7 +150,7 @@ impl Change for RecordAttempt {
             tx,
             "UPDATE authz SET attempted = $2, attempted_at = COALESCE(attempted_at, $3), error = $4,
                     attempted_by = COALESCE(attempted_by, $5)
-             WHERE id = $1 AND status = 'pending' AND (attempted IS NULL OR attempted = $2)",
+             WHERE id = $1 AND status = 'pending' AND (attempted = $2 OR attempted IS NULL AND expires_at > $3)",
             self.authorization.as_str(),
             self.challenge.as_str(),
             self.attempted_at.unix(),
@@ -184,7 +184,8 @@ pub enum Verdict {
 
 /// Ends a validation, and with a failure also every order that waits for it. It says which challenge was chosen, in
 /// case that is not kept yet: so a validation that ends within its request is one commit. A crash after it leaves an
-/// authorization that has ended, and no order that waits for one that failed.
+/// authorization that has ended, and no order that waits for one that failed. A conflict: it has ended before, by another
+/// challenge or by time; what has run out can still fail, but does not become valid (RFC 8555 7.1.6).
 #[derive(Clone, Debug)]
 pub struct Validated {
     /// Which authorization.
@@ -210,7 +211,7 @@ impl Change for Validated {
                 "UPDATE authz
                  SET status = 'valid', attempted = $2, attempted_at = COALESCE(attempted_at, $3),
                      validated_at = $4, expires_at = $5, evidence = $6, error = NULL
-                 WHERE id = $1 AND status = 'pending' AND (attempted IS NULL OR attempted = $2)",
+                 WHERE id = $1 AND status = 'pending' AND (attempted IS NULL OR attempted = $2) AND expires_at > $4",
                 self.authorization.as_str(),
                 self.challenge.as_str(),
                 self.attempted_at.unix(),
@@ -222,7 +223,7 @@ impl Change for Validated {
                 tx,
                 "UPDATE authz
                  SET status = 'invalid', attempted = $2, attempted_at = COALESCE(attempted_at, $3), error = $4
-                 WHERE id = $1 AND status = 'pending' AND (attempted IS NULL OR attempted = $2)",
+                 WHERE id = $1 AND status = 'pending' AND (attempted = $2 OR attempted IS NULL AND expires_at > $3)",
                 self.authorization.as_str(),
                 self.challenge.as_str(),
                 self.attempted_at.unix(),
@@ -260,8 +261,10 @@ impl Change for DeactivateAuthorization {
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<u64, Error> {
         let changed = execute!(
             tx,
-            "UPDATE authz SET status = 'deactivated' WHERE id = $1 AND status IN ('pending', 'valid')",
+            "UPDATE authz SET status = 'deactivated'
+             WHERE id = $1 AND status IN ('pending', 'valid') AND expires_at > $2",
             self.authorization.as_str(),
+            self.audit.at.unix(),
         )?;
         one(changed, || Error::conflict("authorization", &self.authorization, "pending or valid"))?;
         let ended = fail_orders(tx, &self.authorization, &self.problem).await?;

@@ -1,12 +1,12 @@
 //! What every certificate of ours has in common, and the helpers that the rules are made of.
 
 use acme::time::Timestamp;
-use x509_parser::der_parser::asn1_rs::Oid;
+use x509_parser::der_parser::asn1_rs::{Oid, Tag};
 use x509_parser::extensions::{ParsedExtension, X509Extension};
 use x509_parser::oid_registry as oid;
 use x509_parser::public_key::PublicKey;
 use x509_parser::time::ASN1Time;
-use x509_parser::x509::X509Version;
+use x509_parser::x509::{AlgorithmIdentifier, X509Version};
 
 use super::{Authority, Tbs, Verdict};
 
@@ -27,6 +27,20 @@ pub(super) fn signature(tbs: &Tbs<'_>, above: &Authority<'_>) -> Verdict {
     require(found == above.signature_oid, || {
         format!("is {found}; the issuer signs with {}", above.signature_oid)
     })
+}
+
+pub(super) fn signature_parameters(tbs: &Tbs<'_>, _: &Authority<'_>) -> Verdict {
+    has_its_parameters(&tbs.signature)
+}
+
+/// NULL for RSA (RFC 4055 5), nothing for ECDSA (RFC 5758 3.2) and Ed25519 (RFC 8410 3). Holds for lists as well.
+pub(super) fn has_its_parameters(algorithm: &AlgorithmIdentifier<'_>) -> Verdict {
+    let rsa = algorithm.algorithm.to_id_string().starts_with("1.2.840.113549.1.1.");
+    let right = match &algorithm.parameters {
+        Some(parameters) => rsa && parameters.tag() == Tag::Null && parameters.data.is_empty(),
+        None => !rsa,
+    };
+    require(right, || "are NULL for RSA, and left out for every other algorithm".into())
 }
 
 /// Octet by octet: OpenSSL compares names loosely, others do not.
@@ -81,6 +95,13 @@ pub(in crate::ca) fn check_public_key(key: &x509_parser::x509::SubjectPublicKeyI
             format!("is of the kind {}; RSA, ECDSA and Ed25519 are right", key.algorithm.algorithm)
         }),
     }
+}
+
+/// RFC 5280 4.1.2.8: a conforming CA makes none.
+pub(super) fn no_unique_ids(tbs: &Tbs<'_>, _: &Authority<'_>) -> Verdict {
+    require(tbs.issuer_uid.is_none() && tbs.subject_uid.is_none(), || {
+        "are of X.509 v2; leave them out".into()
+    })
 }
 
 pub(super) fn extensions_once(tbs: &Tbs<'_>, _: &Authority<'_>) -> Verdict {

@@ -121,7 +121,8 @@ pub(super) fn extensions_known(tbs: &Tbs<'_>, _: &Authority<'_>) -> Verdict {
 }
 
 fn is_http(name: &GeneralName<'_>) -> bool {
-    matches!(name, GeneralName::URI(url) if url.starts_with("http://"))
+    let has_host = |rest: &str| !rest.is_empty() && !rest.starts_with('/');
+    matches!(name, GeneralName::URI(url) if url.strip_prefix("http://").is_some_and(has_host))
 }
 
 const DIGITAL_SIGNATURE: u16 = 1;

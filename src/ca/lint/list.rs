@@ -11,7 +11,7 @@ use x509_parser::oid_registry as oid;
 use x509_parser::revocation_list::TbsCertList;
 use x509_parser::time::ASN1Time;
 
-use super::every::{is_authority_key_id, is_in_right_form, require};
+use super::every::{has_its_parameters, is_authority_key_id, is_in_right_form, require};
 use super::{Authority, Verdict};
 
 /// The version is an INTEGER of 1, which means 2.
@@ -24,6 +24,10 @@ pub(super) fn signature(list: &TbsCertList<'_>, above: &Authority<'_>) -> Verdic
     require(found == above.signature_oid, || {
         format!("is {found}; the issuer signs with {}", above.signature_oid)
     })
+}
+
+pub(super) fn signature_parameters(list: &TbsCertList<'_>, _: &Authority<'_>) -> Verdict {
+    has_its_parameters(&list.signature)
 }
 
 pub(super) fn issuer(list: &TbsCertList<'_>, above: &Authority<'_>) -> Verdict {

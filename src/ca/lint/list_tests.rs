@@ -114,6 +114,13 @@ fn signature() {
 }
 
 #[test]
+fn signature_parameters() {
+    let ecdsa = tlv(6, &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2]);
+    let with_null = tlv(0x30, &[&ecdsa[..], &[5, 0]].concat());
+    List::new().breaks_with(&["signature_parameters"], SIGNATURE, with_null);
+}
+
+#[test]
 fn issuer() {
     let list = List::new();
     list.breaks_with(&["issuer"], ISSUER, common_name("Another"));

@@ -172,6 +172,20 @@ fn signature() {
 }
 
 #[test]
+fn signature_parameters() {
+    let leaf = Leaf::new();
+    let ecdsa = tlv(6, &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2]);
+    let with_null = tlv(0x30, &[&ecdsa[..], &[5, 0]].concat());
+    leaf.breaks(&["signature_parameters"], &leaf.good.clone().with(SIGNATURE, with_null));
+    // By RSA, where NULL is right. The first row breaks the rule about the algorithm alone.
+    let rsa = tlv(6, &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 11]);
+    let with_null = tlv(0x30, &[&rsa[..], &[5, 0]].concat());
+    leaf.breaks(&["signature"], &leaf.good.clone().with(SIGNATURE, with_null));
+    let without = leaf.good.clone().with(SIGNATURE, tlv(0x30, &rsa));
+    leaf.breaks(&["signature", "signature_parameters"], &without);
+}
+
+#[test]
 fn issuer() {
     let leaf = Leaf::new();
     leaf.breaks(&["issuer"], &leaf.good.clone().with(ISSUER, common_name("Test Intermediate")));
@@ -209,6 +223,16 @@ fn public_key() {
     leaf.breaks(&["public_key"], &leaf.good.clone().with(PUBLIC_KEY, key));
     let x25519 = tlv(0x30, &[tlv(0x30, &tlv(6, &[0x2b, 101, 110])), tlv(3, &[0; 33])].concat());
     leaf.breaks(&["public_key"], &leaf.good.clone().with(PUBLIC_KEY, x25519));
+}
+
+#[test]
+fn unique_ids() {
+    let leaf = Leaf::new();
+    for tag in [0x81, 0x82] {
+        let mut parts = leaf.good.clone();
+        parts.0.insert(PUBLIC_KEY + 1, tlv(tag, &[0, 7]));
+        leaf.breaks(&["unique_ids"], &parts);
+    }
 }
 
 #[test]
@@ -329,7 +353,9 @@ fn authority_information() {
     const OCSP: &[u8] = &[6, 8, 0x2b, 6, 1, 5, 5, 7, 0x30, 1];
     let leaf = Leaf::new();
     leaf.breaks_with(&[], AUTHORITY_INFORMATION, None);
-    for (method, url) in [(CA_ISSUERS, "https://ca.mgmt.lan/i"), (OCSP, "http://ca.mgmt.lan/o")] {
+    for (method, url) in
+        [(CA_ISSUERS, "https://ca.mgmt.lan/i"), (CA_ISSUERS, "http:///i"), (OCSP, "http://ca.mgmt.lan/o")]
+    {
         let description = tlv(0x30, &[method, &tlv(0x86, url.as_bytes())].concat());
         let value = extension(AUTHORITY_INFORMATION, false, &tlv(0x30, &description));
         leaf.breaks_with(&["authority_information"], AUTHORITY_INFORMATION, Some(value));
@@ -433,6 +459,12 @@ fn ca_key_ids() {
     cas.breaks(Kind::Root, &["subject_key_id"], &root);
     let intermediate = cas.intermediate.clone().with_extension(AUTHORITY_KEY_ID, None);
     cas.breaks(Kind::Intermediate, &["authority_key_id"], &intermediate);
+    // A root may say its own.
+    let own = cas.desk.root.key_id.as_deref().unwrap();
+    for (id, rule) in [(own, &[][..]), (&[1; 20], &["authority_key_id"])] {
+        let value = extension(AUTHORITY_KEY_ID, false, &tlv(0x30, &tlv(0x80, id)));
+        cas.breaks(Kind::Root, rule, &cas.root.clone().with_extension(AUTHORITY_KEY_ID, Some(value)));
+    }
 }
 
 #[test]
@@ -452,6 +484,62 @@ fn ca_name_constraints() {
     cas.breaks(Kind::Intermediate, &["name_constraints"], &none);
     let lax = with(false, "a.mgmt.lan");
     cas.breaks(Kind::Intermediate, &["name_constraints_critical"], &lax);
+}
+
+#[test]
+fn root_name_constraints_whole() {
+    let cas = Authorities::new();
+    let tree = |name: Vec<u8>| tlv(0x30, &name);
+    let name = tree(tlv(0x82, b"mgmt.lan"));
+    let (four, six) = (tree(tlv(0x87, &[0; 8])), tree(tlv(0x87, &[0; 32])));
+    let net = tree(tlv(0x87, &[10, 0, 0, 0, 255, 0, 0, 0]));
+    let with = |permitted: &[&[u8]], excluded: &[&[u8]]| {
+        let part = |tag, trees: &[&[u8]]| match trees {
+            [] => Vec::new(),
+            trees => tlv(tag, &trees.concat()),
+        };
+        let value = tlv(0x30, &[part(0xa0, permitted), part(0xa1, excluded)].concat());
+        cas.root.clone().with_extension(NAME_CONSTRAINTS, Some(extension(NAME_CONSTRAINTS, true, &value)))
+    };
+    cas.breaks(Kind::Root, &[], &with(&[&name], &[&four, &six]));
+    cas.breaks(Kind::Root, &[], &with(&[&name, &net], &[]));
+    cas.breaks(Kind::Root, &[], &cas.root.clone().with_extension(NAME_CONSTRAINTS, None));
+    for broken in [
+        with(&[], &[]),
+        with(&[&name], &[]),
+        with(&[&name], &[&four]),
+        with(&[&name], &[&net, &six]),
+        with(&[&net], &[]),
+        with(&[], &[&four, &six]),
+    ] {
+        cas.breaks(Kind::Root, &["name_constraints_whole"], &broken);
+    }
+}
+
+#[test]
+fn ca_extended_key_usage() {
+    const SERVER: &[u8] = &[6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 1];
+    const CODE: &[u8] = &[6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 3];
+    let cas = Authorities::new();
+    let of = |usages: &[&[u8]]| Some(extension(EXTENDED_KEY_USAGE, false, &tlv(0x30, &usages.concat())));
+    let intermediate = |value| cas.intermediate.clone().with_extension(EXTENDED_KEY_USAGE, value);
+    cas.breaks(Kind::Intermediate, &[], &intermediate(of(&[SERVER])));
+    for usages in [&[CODE][..], &[SERVER, CODE]] {
+        cas.breaks(Kind::Intermediate, &["extended_key_usage"], &intermediate(of(usages)));
+    }
+    let root = cas.root.clone().with_extension(EXTENDED_KEY_USAGE, of(&[SERVER]));
+    cas.breaks(Kind::Root, &["extended_key_usage"], &root);
+}
+
+#[test]
+fn ca_extensions_known() {
+    let cas = Authorities::new();
+    for (oid, critical) in [(UNKNOWN, true), (UNKNOWN, false), (SUBJECT_ALT_NAME, false)] {
+        let value = if oid == SUBJECT_ALT_NAME { dns_names(&["a.mgmt.lan"]) } else { vec![5, 0] };
+        let with = |parts: &Parts| parts.clone().with_extension(oid, Some(extension(oid, critical, &value)));
+        cas.breaks(Kind::Root, &["extensions_known"], &with(&cas.root));
+        cas.breaks(Kind::Intermediate, &["extensions_known"], &with(&cas.intermediate));
+    }
 }
 
 #[test]

@@ -28,6 +28,8 @@ mod revocations;
 #[cfg(test)]
 mod schema;
 #[cfg(test)]
+mod states;
+#[cfg(test)]
 mod world;
 #[cfg(test)]
 mod writing;
