@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what surprises a test ends it")]
 
 pub mod alpn;
+pub mod apache;
 pub mod ca;
 pub mod clients;
 pub mod csr;
