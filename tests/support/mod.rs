@@ -9,6 +9,7 @@ pub mod ca;
 pub mod clients;
 pub mod csr;
 pub mod dns;
+pub mod fetched;
 pub mod flow;
 pub mod jose;
 pub mod oracle;
