@@ -61,6 +61,21 @@ async fn proxmox_registers_and_reads_its_account() {
     oracle::check(&ca, &[]).await;
 }
 
+/// getssl finalizes an order once more that is valid already; so does whoever lost the first answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn getssl_finalizes_twice() {
+    let ca = Ca::pinned().await;
+    let client = Client::registered(&ca).await;
+    let responder = Responder::start(ca.http_port).await;
+    let order = client.ready_order(&["twice.corp.lan"], &responder).await;
+    let csr = Request::new(&["twice.corp.lan"], &ec_key()).to_der();
+    let first = client.finalize(&order, &csr).await.expect(200);
+    let second = client.finalize(&order, &csr).await.expect(200);
+    assert_eq!(first, second);
+    assert_eq!(ca.ctl_items(&["show", "twice.corp.lan"]).len(), 1, "one certificate");
+    oracle::check(&ca, &[client.certificate(&order).await]).await;
+}
+
 /// HAProxy keeps a reply in one buffer of 16 KiB, with the largest certificate that it asks for.
 #[tokio::test(flavor = "multi_thread")]
 async fn haproxy_has_room_for_a_chain_of_many_names() {
