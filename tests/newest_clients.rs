@@ -36,6 +36,12 @@ async fn the_newest_certbot_renews_when_it_is_told_and_revokes() {
     assert_eq!(polls(&ca), 2);
     assert_eq!(renewed, files.serial().await);
 
+    // A dry run is a real issuance, after which authorizations are given up and nothing is kept.
+    let mut trial = certbot.renew_if_due();
+    trial.arg("--dry-run");
+    succeed(trial).await;
+    assert_eq!(renewed, files.serial().await);
+
     let mut revoke = certbot.command("revoke");
     revoke.args(["--no-delete-after-revoke", "--reason", "cessationofoperation", "--cert-path"]);
     revoke.arg(&files.leaf);
