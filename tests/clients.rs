@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use support::ca::{PIN_CORP_LAN, text};
-use support::clients::{Certbot, Files, Lego, Show, openssl, run, succeed};
+use support::clients::{Certbot, Files, Lego, Show, must_be_served, openssl, run, succeed};
 use support::dns::{Answer, DnsServer};
 use support::responder::Mood;
 use support::servers::{Caddy, Nginx};
@@ -350,26 +350,6 @@ async fn poll(client: &Client, url: &str, enough: impl Fn(&serde_json::Value) ->
             return body;
         }
         assert!(Instant::now() < deadline, "{body}");
-        tokio::time::sleep(support::ca::POLL).await;
-    }
-}
-
-/// Judged by OpenSSL's own client, which has the root and nothing else. A server that just got its certificate may take
-/// a moment to serve it.
-async fn must_be_served(ca: &Ca, port: u16, name: &str) {
-    let deadline = Instant::now() + support::ca::PATIENCE;
-    loop {
-        let mut client = openssl();
-        client.args(["s_client", "-connect", &format!("127.0.0.1:{port}"), "-servername", name]);
-        client
-            .args(["-verify_hostname", name, "-verify_return_error", "-x509_strict", "-CAfile"])
-            .arg(ca.root());
-        let output = run(client).await;
-        let said = text(&output);
-        if output.status.success() && said.contains("Verify return code: 0 (ok)") {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{said}");
         tokio::time::sleep(support::ca::POLL).await;
     }
 }

@@ -183,6 +183,7 @@ pub(super) async fn finalize(
     };
     order.status = OrderStatus::Valid;
     order.serial = Some(issued.serial);
+    // As it is kept from now on.
     order.expires_at = issued.not_after;
     Ok(respond(&app, &order, &authorizations, now))
 }

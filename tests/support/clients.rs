@@ -4,8 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Instant;
 
-use super::ca::{Ca, text};
+use super::ca::{Ca, PATIENCE, POLL, text};
 
 /// Where a program is, which must be installed.
 pub fn installed(name: &str, package: &str) -> PathBuf {
@@ -19,8 +20,13 @@ pub fn installed(name: &str, package: &str) -> PathBuf {
 
 /// A program that may run for two minutes and reads nothing.
 pub fn program(name: &str, package: &str) -> Command {
+    bounded(&installed(name, package))
+}
+
+/// The same of a program that is somewhere else.
+pub fn bounded(program: &Path) -> Command {
     let mut command = Command::new("timeout");
-    command.args(["--kill-after=5", "120"]).arg(installed(name, package)).stdin(Stdio::null());
+    command.args(["--kill-after=5", "120"]).arg(program).stdin(Stdio::null());
     command
 }
 
@@ -35,6 +41,14 @@ pub async fn succeed(command: Command) -> String {
     let output = run(command).await;
     assert!(output.status.success(), "{shown}: {}", text(&output));
     text(&output)
+}
+
+/// Writes a shell script of a client's user.
+pub fn script(path: &Path, text: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::write(path, format!("#!/bin/sh\nset -eu\n{text}")).expect("written");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("executable");
+    path.to_owned()
 }
 
 /// How certbot shows control.
@@ -53,7 +67,8 @@ pub struct TxtHooks {
     pub folder: PathBuf,
     put: PathBuf,
     remove: PathBuf,
-    exec: PathBuf,
+    /// The one for lego.
+    pub exec: PathBuf,
 }
 
 impl TxtHooks {
@@ -61,12 +76,7 @@ impl TxtHooks {
     pub fn new(ca: &Ca) -> Self {
         let (folder, scripts) = (ca.scratch("txt"), ca.scratch("hooks"));
         let script = |name: &str, text: String| {
-            use std::os::unix::fs::PermissionsExt as _;
-            let path = scripts.join(name);
-            fs::write(&path, format!("#!/bin/sh\nset -eu\ncd '{}'\n{text}", folder.display()))
-                .expect("written");
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("executable");
-            path
+            script(&scripts.join(name), &format!("cd '{}'\n{text}", folder.display()))
         };
         let put = "echo \"$CERTBOT_VALIDATION\" >> \"_acme-challenge.$CERTBOT_DOMAIN\"\n";
         let remove = "rm -f \"_acme-challenge.$CERTBOT_DOMAIN\"\n";
@@ -84,6 +94,7 @@ impl TxtHooks {
 
 /// certbot.
 pub struct Certbot {
+    program: PathBuf,
     dir: PathBuf,
     root: PathBuf,
     directory: String,
@@ -91,15 +102,20 @@ pub struct Certbot {
 }
 
 impl Certbot {
-    /// With nothing yet.
+    /// Debian's, with nothing yet.
     pub fn new(ca: &Ca) -> Self {
+        Self::at(ca, installed("certbot", "certbot"))
+    }
+
+    /// The same of a certbot that is somewhere else.
+    pub fn at(ca: &Ca, program: PathBuf) -> Self {
         let dir = ca.scratch("certbot");
-        Self { dir, root: ca.root(), directory: ca.directory(), http_port: ca.http_port }
+        Self { program, dir, root: ca.root(), directory: ca.directory(), http_port: ca.http_port }
     }
 
     /// A certbot command with everything that concerns where things are.
     pub fn command(&self, verb: &str) -> Command {
-        let mut command = program("certbot", "certbot");
+        let mut command = bounded(&self.program);
         command.arg(verb).args(["--non-interactive", "--agree-tos", "--server", &self.directory]);
         for (option, name) in [("--config-dir", "config"), ("--work-dir", "work"), ("--logs-dir", "logs")] {
             command.arg(option).arg(self.dir.join(name));
@@ -133,8 +149,15 @@ impl Certbot {
 
     /// `renew`, due or not.
     pub fn renew(&self) -> Command {
+        let mut command = self.renew_if_due();
+        command.arg("--force-renewal");
+        command
+    }
+
+    /// `renew`, as its timer runs it, at once.
+    pub fn renew_if_due(&self) -> Command {
         let mut command = self.command("renew");
-        command.args(["--force-renewal", "--no-random-sleep-on-renew"]);
+        command.arg("--no-random-sleep-on-renew");
         command
     }
 
@@ -267,4 +290,33 @@ impl Files {
 /// The system's OpenSSL.
 pub fn openssl() -> Command {
     program("openssl", "openssl")
+}
+
+/// Judged by OpenSSL's own client, which has the root and nothing else. A server that just got its certificate may take
+/// a moment to serve it.
+pub async fn must_be_served(ca: &Ca, port: u16, name: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let mut client = openssl();
+        client.args(["s_client", "-connect", &format!("127.0.0.1:{port}"), "-servername", name]);
+        client
+            .args(["-verify_hostname", name, "-verify_return_error", "-x509_strict", "-CAfile"])
+            .arg(ca.root());
+        let output = run(client).await;
+        let said = text(&output);
+        if output.status.success() && said.contains("Verify return code: 0 (ok)") {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{said}");
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Why certificates of this name were revoked, one word each.
+pub fn reasons(ca: &Ca, name: &str) -> Vec<String> {
+    let items = ca.ctl_items(&["show", name]);
+    let revoked = items.iter().filter(|item| item["state"] == "revoked");
+    revoked
+        .map(|item| item["revocation_reason"].as_str().unwrap_or_else(|| panic!("{item}")).to_owned())
+        .collect()
 }

@@ -4,10 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what surprises a test ends it")]
 
 pub mod alpn;
+pub mod apache;
 pub mod ca;
 pub mod clients;
 pub mod csr;
 pub mod dns;
+pub mod fetched;
 pub mod flow;
 pub mod jose;
 pub mod oracle;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::{HeaderMap, Request};
+use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -61,6 +61,8 @@ impl fmt::Display for Lost {
         f.write_str(&self.0)
     }
 }
+
+impl std::error::Error for Lost {}
 
 impl Client {
     /// A client without an account.
@@ -178,6 +180,24 @@ impl Client {
             .body(Full::from(draft.to_body()))
             .expect("a request");
         self.exchange(request).await
+    }
+
+    /// A request that somebody else made, over this client's connections.
+    pub async fn forward<B>(&self, request: Request<B>) -> Result<Response<Full<Bytes>>, Lost>
+    where
+        B: hyper::body::Body<Data = Bytes>,
+        B::Error: fmt::Display,
+    {
+        let (mut parts, body) = request.into_parts();
+        let body = body.collect().await.map_err(lost)?.to_bytes();
+        parts.uri = path_of(&parts.uri.to_string()).parse().map_err(lost)?;
+        let host = format!("localhost:{}", self.port).parse().map_err(lost)?;
+        parts.headers.insert("host", host);
+        let reply = self.exchange(Request::from_parts(parts, Full::from(body))).await?;
+        let mut response = Response::new(Full::from(reply.body));
+        *response.status_mut() = reply.status.try_into().map_err(lost)?;
+        *response.headers_mut() = reply.headers;
+        Ok(response)
     }
 
     /// Bytes over TLS as they stand, and everything that comes back until the server closes.

@@ -2,6 +2,7 @@
 //! (acme.sh reads JSON with `sed`, certbot wants a nonce with every answer, uacme wants exact statuses…). The test
 //! client applies them to everything that it receives, so every journey checks them.
 
+use acme::time::Timestamp;
 use serde_json::Value;
 
 use super::raw::Reply;
@@ -150,6 +151,8 @@ fn success(reply: &Reply, base: &str, broken: &mut Broken) {
                 certificates >= 2 && blocks == certificates,
                 "a chain is the leaf, issuers, and no more",
             );
+            let up = reply.all("link").iter().any(|link| link.contains("\"up\""));
+            broken.unless(!up, "a chain has no Link rel=up, which acmez would fetch and append");
         }
         "application/x-pem-file" => broken.unless(route == "/root.pem", "PEM on its own route alone"),
         "text/plain; charset=utf-8" => {
@@ -183,6 +186,9 @@ fn resource(reply: &Reply, route: &str, body: &Value, base: &str, broken: &mut B
         ["", "acme", "new-order"] | ["", "acme", "order", ..] => {
             located("/acme/order/");
             order(body, broken);
+            // Caddy, acme-tiny and OpenBSD's client go on from finalize at once, or stop.
+            let over = ["valid", "processing"].iter().any(|status| body["status"] == *status);
+            broken.unless(over || !route.ends_with("/finalize"), "finalize leaves no order ready");
         }
         ["", "acme", "new-authz"] => {
             located("/acme/authz/");
@@ -192,6 +198,8 @@ fn resource(reply: &Reply, route: &str, body: &Value, base: &str, broken: &mut B
         ["", "acme", "authz", _] => authorization(body, broken),
         ["", "acme", "challenge", ..] => {
             challenge(body, broken);
+            let same = body["url"] == format!("{base}{route}");
+            broken.unless(same, "a challenge has the URL that it was asked for at (certbot)");
             let up =
                 reply.all("link").iter().any(|link| link.contains("/acme/authz/") && link.contains("\"up\""));
             broken.unless(up, "a challenge has Link rel=up (certbot)");
@@ -211,8 +219,9 @@ fn directory(body: &Value, base: &str, broken: &mut Broken) {
 fn renewal_info(reply: &Reply, body: &Value, broken: &mut Broken) {
     let window = &body["suggestedWindow"];
     let (start, end) = (window["start"].as_str().unwrap_or("?"), window["end"].as_str().unwrap_or("!"));
-    // RFC 3339 with Z sorts as text.
-    broken.unless(start < end, "a window has a beginning before its end (RFC 9773 4.2)");
+    let second = |text: &str| Timestamp::parse_rfc3339(text).map(Timestamp::unix).unwrap_or_default();
+    let wide = second(end) > second(start) + 1;
+    broken.unless(wide, "a window ends more than a second after it began (RFC 9773 4.2, certmagic)");
     broken
         .unless(reply.header("retry-after").is_some(), "renewalInfo says when to look again (RFC 9773 4.3)");
 }
@@ -230,6 +239,7 @@ fn order(body: &Value, broken: &mut Broken) {
     let full = |key: &str| body[key].as_array().is_some_and(|list| !list.is_empty());
     broken
         .unless(full("identifiers") && full("authorizations"), "an order has identifiers and authorizations");
+    body["identifiers"].as_array().into_iter().flatten().for_each(|one| identifier(one, broken));
     broken.unless(body["finalize"].is_string(), "an order has finalize in every state");
     broken.unless(body["expires"].is_string(), "an order has expires");
     broken.unless(body["certificate"].is_string() == (status == "valid"), "certificate exactly when valid");
@@ -237,6 +247,11 @@ fn order(body: &Value, broken: &mut Broken) {
     if body["error"].is_object() {
         problem_object(&body["error"], broken);
     }
+}
+
+fn identifier(body: &Value, broken: &mut Broken) {
+    let known = ["dns", "ip"].iter().any(|kind| body["type"] == *kind);
+    broken.unless(known, format!("an identifier of a type that certbot knows: {body}"));
 }
 
 fn authorization(body: &Value, broken: &mut Broken) {
@@ -248,6 +263,7 @@ fn authorization(body: &Value, broken: &mut Broken) {
     );
     let name = body["identifier"]["value"].as_str().unwrap_or("*.");
     broken.unless(!name.starts_with("*."), "an authorization is for the name below the wildcard");
+    identifier(&body["identifier"], broken);
     broken
         .unless(matches!(body.get("wildcard"), None | Some(Value::Bool(true))), "wildcard is true or absent");
     let challenges = body["challenges"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -256,6 +272,8 @@ fn authorization(body: &Value, broken: &mut Broken) {
     broken.unless(matches!(at, None | Some(0)), "http-01 stands first");
     for one in challenges {
         challenge(one, broken);
+        let early = one["status"] == "invalid" && ["pending", "valid"].contains(&status);
+        broken.unless(!early, "no challenge is invalid before its authorization (acme.sh stops at the word)");
     }
     if status == "invalid" {
         // One that was met says nothing when its authorization runs out: RFC 8555 8 keeps errors for what is invalid.
