@@ -82,7 +82,8 @@ fn fuzz(name: &str, folders: &[&str], target: Target) {
     let grown = resident().saturating_sub(before);
     assert!(grown < MEMORY, "{name} left {grown} KiB more in memory");
     // Not by `eprintln!`, which the test harness swallows.
-    writeln!(std::io::stderr(), "fuzz: {name}: {inputs} inputs, {} kinds of answer", words.len()).unwrap();
+    let report = format!("fuzz: {name}: {inputs} inputs, {} kinds of answer\n", words.len());
+    std::io::stderr().write_all(report.as_bytes()).unwrap();
 }
 
 /// One input, with everything that may go wrong for its file.

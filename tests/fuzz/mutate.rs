@@ -3,11 +3,11 @@
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 /// A generator that is good enough here (xorshift64*).
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// Another one each time.
-    pub fn seeded() -> Self {
+    pub(crate) fn seeded() -> Self {
         Self(RandomState::new().build_hasher().finish() | 1)
     }
 
@@ -29,7 +29,7 @@ impl Random {
 }
 
 /// One of the corpus with one to eight changes.
-pub fn change(corpus: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
+pub(crate) fn change(corpus: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
     let mut input = corpus[random.below(corpus.len())].clone();
     for _ in 0..=random.below(8) {
         let other = &corpus[random.below(corpus.len())];
@@ -45,12 +45,10 @@ fn once(input: &mut Vec<u8>, other: &[u8], random: &mut Random) {
     match random.below(10) {
         0 if place < input.len() => input[place] ^= 1 << random.below(8),
         1 if place < input.len() => input[place] = random.octet(),
-        2 if place < input.len() => {
-            input[place] = *[0, 1, 0x7f, 0x80, 0xff].get(random.below(5)).unwrap_or(&0)
-        }
+        2 if place < input.len() => input[place] = [0, 1, 0x7f, 0x80, 0xff][random.below(5)],
         // A length, often enough.
         3 if place < input.len() => {
-            input[place] = input[place].wrapping_add(1).wrapping_sub(random.octet() & 2)
+            input[place] = input[place].wrapping_add(1).wrapping_sub(random.octet() & 2);
         }
         4 => drop(input.drain(place.min(end)..end)),
         5 => input.insert(place, random.octet()),

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use acme::challenge::Type;
-use acme::id::{AccountId, AuthorizationId, ID_RANDOM, OrderId};
+use acme::id::{AccountId, AuthorizationId, OrderId};
 use acme::identifier::Identifier;
 use acme::order::{
     AccountStatus, AuthorizationStatus, ChallengeStatus, OrderStatus, authorization_status, challenge_status,
@@ -16,7 +16,7 @@ use acme::time::Timestamp;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use store::Change;
-use store::account::{Account, CreateAccount, DeactivateAccount};
+use store::account::{Account, DeactivateAccount};
 use store::authorization::{
     AcceptChallenge, Authorization, CreateAuthorization, DeactivateAuthorization, RecordAttempt, Validated,
     Verdict,

@@ -16,7 +16,7 @@ use x509_parser::asn1_rs::{Any, FromDer as _};
 use super::{assert_text, fixtures, refused};
 
 /// The octets as a request in DER, and what of them is to be signed as one that is signed.
-pub fn csr(data: &[u8]) -> String {
+pub(crate) fn csr(data: &[u8]) -> String {
     format!("{} {}", request(data), signed(data).map_or_else(String::new, |der| request(&der)))
 }
 
@@ -68,7 +68,7 @@ static KEY: LazyLock<PKey<Private>> =
     LazyLock::new(|| PKey::private_key_from_pem(&fs::read(fixtures("csr/keys/p256.pem")).unwrap()).unwrap());
 
 /// The octets as a certificate in DER.
-pub fn tls_alpn(data: &[u8]) -> String {
+pub(crate) fn tls_alpn(data: &[u8]) -> String {
     let digest = Token::from_row("token".to_owned()).key_authorization("thumbprint").digest();
     let mut said = String::new();
     for name in ["a.lan", "10.0.0.1", "fd00::1"] {

@@ -10,7 +10,7 @@ use hickory_resolver::proto::rr::RecordType;
 use super::assert_text;
 
 /// The octets as a whole message, and as what stands behind the question in one.
-pub fn dns(data: &[u8]) -> String {
+pub(crate) fn dns(data: &[u8]) -> String {
     let name = DnsName::parse("vault.lan").unwrap();
     let mut said = String::new();
     for record in [RecordType::A, RecordType::AAAA, RecordType::TXT, RecordType::CAA] {

@@ -18,7 +18,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::refused;
 
 /// The octets as everything that the server says, to every question.
-pub fn http01(data: &[u8]) -> String {
+pub(crate) fn http01(data: &[u8]) -> String {
     let mut said = SERVER.said.lock().unwrap_or_else(PoisonError::into_inner);
     data.clone_into(&mut said);
     drop(said);

@@ -6,7 +6,7 @@ use rustls::pki_types::ServerName;
 use super::refused;
 
 /// The octets as the value of an identifier of each kind, and as one in JSON.
-pub fn identifier(data: &[u8]) -> String {
+pub(crate) fn identifier(data: &[u8]) -> String {
     let value = String::from_utf8_lossy(data).into_owned();
     if let Ok(wire) = serde_json::from_slice::<Wire>(data) {
         judge(&wire);

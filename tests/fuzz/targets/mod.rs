@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 
 use acme::problem::Problem;
 
-pub use certificate::{csr, tls_alpn};
-pub use dns::dns;
-pub use http01::http01;
-pub use identifier::identifier;
-pub use signed::{jwk, jws};
+pub(crate) use certificate::{csr, tls_alpn};
+pub(crate) use dns::dns;
+pub(crate) use http01::http01;
+pub(crate) use identifier::identifier;
+pub(crate) use signed::{jwk, jws};
 
 /// What every refusal is: one of the registered types (the compiler sees to that), in a bounded sentence that breaks
 /// neither a terminal nor a client that reads JSON with `sed`. Returned for people.

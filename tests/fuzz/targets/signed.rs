@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{fixtures, refused};
 
 /// The octets as the body of a request, and as the protected header of one.
-pub fn jws(data: &[u8]) -> String {
+pub(crate) fn jws(data: &[u8]) -> String {
     let as_body = envelope(data);
     let header = URL_SAFE_NO_PAD.encode(data);
     let around = json!({"protected": header, "payload": "e30", "signature": "AAAA"}).to_string();
@@ -67,7 +67,7 @@ fn envelope(body: &[u8]) -> String {
 }
 
 /// The octets as a JSON object.
-pub fn jwk(data: &[u8]) -> String {
+pub(crate) fn jwk(data: &[u8]) -> String {
     // As it is read back from its row, where no key is judged anew.
     if let Ok(kept) = AccountKey::from_json(&String::from_utf8_lossy(data)) {
         assert_eq!(AccountKey::from_json(&kept.to_json()).unwrap().thumbprint(), kept.thumbprint());
