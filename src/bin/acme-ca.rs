@@ -11,6 +11,9 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A private ACME certificate authority (RFC 8555).
 #[derive(Parser)]
 #[command(name = "acme-ca", version, args_conflicts_with_subcommands = true)]
