@@ -383,7 +383,7 @@ async fn certbot_takes_the_chain_that_it_prefers() {
         .output();
     let refused = text(&check.unwrap());
     assert!(
-        refused.contains("root.pem: does not begin with a certificate for the name and the key"),
+        refused.contains("root.pem: does not begin with a certificate for the name, the key and"),
         "{refused}"
     );
     std::fs::write(ca.config(), with("cross.pem")).unwrap();
