@@ -142,7 +142,7 @@ impl Change for DeactivateAccount {
         execute!(
             tx,
             "UPDATE authz SET status = 'deactivated'
-             WHERE status IN ('pending', 'valid') AND expires_at > $2 AND id IN (
+             WHERE status = 'pending' AND expires_at > $2 AND id IN (
                  SELECT l.authz_id FROM orders o JOIN order_authz l ON l.order_id = o.id WHERE o.account_id = $1)",
             id,
             now,

@@ -4,13 +4,12 @@
 use acme::id::{AccountId, AuditId, OrderId, Serial};
 use acme::time::Timestamp;
 use serde::Serialize;
-use sqlx::postgres::PgConnection;
 
 use crate::error::Error;
 use crate::script::{Script, statement};
 use crate::sql::{Columns, Record, first_id, json, rows};
 use crate::store::Store;
-use crate::write::{Change, Counts, Tx};
+use crate::write::{Change, Tx};
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,29 +102,22 @@ pub(crate) fn add_sqlite(script: &mut Script, trail: &[AuditEvent]) -> Result<()
     Ok(())
 }
 
-/// Writes the trail of a transaction, for PostgreSQL: hardly ever more than one event.
-pub(crate) async fn write_postgres(
-    connection: &mut PgConnection,
-    trail: &[AuditEvent],
-    counts: &Counts,
-) -> Result<(), Error> {
+/// The same for PostgreSQL: hardly ever more than one event.
+pub(crate) fn add_postgres(script: &mut Script, trail: &[AuditEvent]) {
     for row in trail.iter().map(Row::from) {
-        counts.counted(1);
-        sqlx::query(
+        statement!(
+            script,
             "INSERT INTO audit (id, at, event, account_id, order_id, serial, detail)
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(row.id)
-        .bind(row.at)
-        .bind(row.event)
-        .bind(row.account)
-        .bind(row.order)
-        .bind(row.serial)
-        .bind(row.detail)
-        .execute(&mut *connection)
-        .await?;
+            row.id,
+            row.at,
+            row.event,
+            row.account,
+            row.order,
+            row.serial,
+            row.detail,
+        );
     }
-    Ok(())
 }
 
 /// An event as its columns.

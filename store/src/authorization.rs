@@ -15,7 +15,7 @@ use acme::time::Timestamp;
 use crate::account::{self, Account};
 use crate::audit::AuditEvent;
 use crate::error::Error;
-use crate::script::{Script, query};
+use crate::script::{Script, Values, query};
 use crate::sql::{Columns, Record, execute, find, json, json_or_null, one, row, rows};
 use crate::store::Store;
 use crate::write::{Change, Tx};
@@ -301,16 +301,11 @@ impl Store {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        let mut values = vec![account.as_str().into(), now.unix().into()];
-        let rows: Vec<String> = names
-            .iter()
-            .map(|(identifier, wildcard)| {
-                let n = values.len();
-                values.extend([identifier.kind().into(), identifier.to_string().into(), (*wildcard).into()]);
-                format!("(${}, ${}, ${})", n + 1, n + 2, n + 3)
-            })
-            .collect();
-        query(self, VALID.replace("ROWS", &rows.join(", ")), values).await
+        let mut values = Values(vec![account.as_str().into(), now.unix().into()]);
+        let rows = values.rows(names.iter().map(|(identifier, wildcard)| {
+            [identifier.kind().into(), identifier.to_string().into(), (*wildcard).into()]
+        }));
+        query(self, VALID.replace("ROWS", &rows), values.0).await
     }
 
     /// Authorizations whose challenge was chosen and is not decided, oldest first: what a restarted validator takes up.
@@ -376,7 +371,7 @@ pub(crate) fn insert(script: &mut Script, authorizations: &[Authorization]) -> R
             json_or_null(a.evidence.as_ref())?.into(),
         ]);
     }
-    script.add_rows(INSERT, rows.into_iter());
+    script.add_rows(INSERT, rows);
     Ok(())
 }
 

@@ -15,8 +15,8 @@ use acme::time::Timestamp;
 use crate::audit::AuditEvent;
 use crate::authorization::{self, Authorization, authz_columns};
 use crate::error::Error;
-use crate::script::{Script, Value, statement};
-use crate::sql::{Columns, Record, execute, first_id, json, json_or_null, one, rows};
+use crate::script::{Script, Values, statement};
+use crate::sql::{Columns, Record, first_id, json, json_or_null, one, rows};
 use crate::store::Store;
 use crate::write::{Change, Tx};
 
@@ -144,17 +144,15 @@ impl Change for CreateOrder {
         one(done.of(0), || Error::conflict("account", &order.account, "valid"))?;
         let Some(first_end) = held.iter().map(|held| held.expires_at).min() else { return Ok(held) };
         let unused = self.authorizations.iter().filter(|new| held.iter().any(|held| held.serves_for(new)));
+        let mut script = Script::default();
         for new in unused {
-            execute!(tx, "DELETE FROM authz WHERE id = $1", new.id.as_str())?;
+            statement!(script, "DELETE FROM authz WHERE id = $1", new.id.as_str());
         }
         if first_end < order.expires_at {
-            execute!(
-                tx,
-                "UPDATE orders SET expires_at = $2 WHERE id = $1",
-                order.id.as_str(),
-                first_end.unix()
-            )?;
+            let sql = "UPDATE orders SET expires_at = $2 WHERE id = $1";
+            statement!(script, sql, order.id.as_str(), first_end.unix());
         }
+        tx.run(script).await?;
         Ok(held)
     }
 }
@@ -339,9 +337,8 @@ pub(crate) const PROCESSING: &str =
 
 /// Says which authorizations an order needs, all in one statement.
 fn link(script: &mut Script, order: &OrderId, links: &[AuthorizationId]) {
-    let rows = links.iter().enumerate().map(|(position, authorization)| {
-        let position = i64::try_from(position).expect("an order has a hundred authorizations at most");
-        [Value::from(order.as_str()), Value::from(position), Value::from(authorization.as_str())]
+    let rows = (0_i64..).zip(links).map(|(position, authorization)| {
+        [order.as_str().into(), position.into(), authorization.as_str().into()]
     });
     script.add_rows("INSERT INTO order_authz (order_id, position, authz_id)", rows);
 }
@@ -349,31 +346,23 @@ fn link(script: &mut Script, order: &OrderId, links: &[AuthorizationId]) {
 /// The same, with what holds already in the place of what is new. Ends in reading what holds.
 fn link_held(script: &mut Script, change: &CreateOrder, reuse: &Reuse) {
     let order = change.order.id.as_str();
-    let mut values = vec![
-        Value::from(order),
+    let mut values = Values(vec![
+        order.into(),
         change.order.account.as_str().into(),
         reuse.validated_after.unix().into(),
         reuse.expires_after.unix().into(),
-    ];
-    let mut place = |value: Value| {
-        values.push(value);
-        format!("${}", values.len())
-    };
-    let by: Vec<String> = reuse.by.iter().map(|by| place(by.as_str().into())).collect();
-    let rows: Vec<String> = (0_i64..)
-        .zip(&change.authorizations)
-        .map(|(position, new)| {
-            let row = [
-                place(position.into()),
-                place(new.id.as_str().into()),
-                place(new.identifier.kind().into()),
-                place(new.identifier.to_string().into()),
-                place(new.wildcard.into()),
-            ];
-            format!("({})", row.join(", "))
-        })
-        .collect();
-    script.add(LINK_HELD.replace("SHOWN", &by.join(", ")).replace("ROWS", &rows.join(", ")), values);
+    ]);
+    let by = values.list(reuse.by.iter().map(|by| by.as_str().into()));
+    let rows = values.rows((0_i64..).zip(&change.authorizations).map(|(position, new)| {
+        [
+            position.into(),
+            new.id.as_str().into(),
+            new.identifier.kind().into(),
+            new.identifier.to_string().into(),
+            new.wildcard.into(),
+        ]
+    }));
+    script.add(LINK_HELD.replace("SHOWN", &by).replace("ROWS", &rows), values.0);
     script.read(HELD, vec![order.into()]);
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use acme::time::Timestamp;
 
 use crate::error::Error;
+use crate::script::Values;
 use crate::sql::{Columns, Record, execute, returning};
 use crate::write::{Change, Tx};
 
@@ -34,14 +35,13 @@ impl Change for Prune {
         let used: BTreeSet<String> = used.into_iter().map(|Used(authorization)| authorization).collect();
         let used: Vec<String> = used.into_iter().collect();
         for some in used.chunks(CHUNK) {
-            let places: Vec<String> = (1..=some.len()).map(|n| format!("${n}")).collect();
+            let mut values = Values::default();
+            let list = values.list(some.iter().map(|authorization| authorization.as_str().into()));
             let text = format!(
-                "DELETE FROM authz WHERE id IN ({})
-                   AND NOT EXISTS (SELECT 1 FROM order_authz l WHERE l.authz_id = authz.id)",
-                places.join(", ")
+                "DELETE FROM authz WHERE id IN ({list})
+                   AND NOT EXISTS (SELECT 1 FROM order_authz l WHERE l.authz_id = authz.id)"
             );
-            tx.execute(text, some.iter().map(|authorization| authorization.as_str().into()).collect())
-                .await?;
+            tx.execute(text, values.0).await?;
         }
         // Those of newAuthz that no order came to use; in the same bites.
         let alone = execute!(tx, ALONE, before, limit)?;

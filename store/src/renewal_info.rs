@@ -9,7 +9,7 @@ use acme::time::Timestamp;
 use crate::audit::AuditEvent;
 use crate::certificate::Certificate;
 use crate::error::Error;
-use crate::script::{Script, Value, statement};
+use crate::script::{Script, Values, statement};
 use crate::sql::{Columns, Record, execute, row, rows};
 use crate::store::Store;
 use crate::write::{Change, Tx};
@@ -74,10 +74,10 @@ impl Change for RecordPolls {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
         for some in self.polls.chunks(CHUNK) {
-            let places: Vec<String> =
-                (0..some.len()).map(|n| format!("(${}, ${})", 2 * n + 1, 2 * n + 2)).collect();
-            let values = some.iter().flat_map(|(serial, at)| [serial.as_str().into(), at.unix().into()]);
-            tx.execute(POLLED.replace("ROWS", &places.join(", ")), values.collect()).await?;
+            let mut values = Values::default();
+            let rows =
+                values.rows(some.iter().map(|(serial, at)| [serial.as_str().into(), at.unix().into()]));
+            tx.execute(POLLED.replace("ROWS", &rows), values.0).await?;
         }
         Ok(())
     }
@@ -116,18 +116,13 @@ pub(crate) fn supersede(
     purpose: &'static str,
     replaces: Option<&CertificateId>,
 ) {
-    let Some(old) = replaces else {
-        statement!(script, SUPERSEDE, serial.as_str(), names, purpose);
-        return;
-    };
-    let values: Vec<Value> = vec![
-        serial.as_str().into(),
-        names.into(),
-        purpose.into(),
-        old.serial().as_str().into(),
-        old.key_id().into(),
-    ];
-    script.add(SUPERSEDE_TOO, values);
+    let serial = serial.as_str();
+    match replaces {
+        None => statement!(script, SUPERSEDE, serial, names, purpose),
+        Some(old) => {
+            statement!(script, SUPERSEDE_TOO, serial, names, purpose, old.serial().as_str(), old.key_id());
+        }
+    }
 }
 
 pub(crate) const SUPERSEDE: &str = "UPDATE certificate SET superseded_by = $1

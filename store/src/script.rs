@@ -8,10 +8,10 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use futures_util::TryStreamExt as _;
-use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, Database, Either, Encode, Executor as _, Postgres, Type};
+use sqlx::{AssertSqlSafe, Database, Either, Encode, Executor as _, Postgres, Sqlite, Type};
 
 use crate::error::Error;
 use crate::sql::Record;
@@ -36,6 +36,32 @@ pub(crate) enum Value {
     Number(Option<i64>),
     Blob(Option<Vec<u8>>),
     Flag(bool),
+}
+
+/// Values with the placeholders that stand for them, for a text that is made for as many as there are.
+#[derive(Default)]
+pub(crate) struct Values(pub(crate) Vec<Value>);
+
+impl Values {
+    /// Adds values: `$3, $4`.
+    pub(crate) fn list(&mut self, values: impl IntoIterator<Item = Value>) -> String {
+        let mut text = String::new();
+        for value in values {
+            self.0.push(value);
+            text.push_str(if text.is_empty() { "$" } else { ", $" });
+            write_number(&mut text, self.0.len());
+        }
+        text
+    }
+
+    /// Adds rows of values: `($3, $4), ($5, $6)`.
+    pub(crate) fn rows<const COLUMNS: usize>(
+        &mut self,
+        rows: impl IntoIterator<Item = [Value; COLUMNS]>,
+    ) -> String {
+        let rows: Vec<String> = rows.into_iter().map(|row| format!("({})", self.list(row))).collect();
+        rows.join(", ")
+    }
 }
 
 /// How many rows each statement changed, up to the first that changed none.
@@ -88,27 +114,17 @@ impl Script {
     pub(crate) fn add_rows<const COLUMNS: usize>(
         &mut self,
         start: &'static str,
-        rows: impl ExactSizeIterator<Item = [Value; COLUMNS]>,
+        rows: impl IntoIterator<Item = [Value; COLUMNS]>,
     ) {
-        if rows.len() == 0 {
-            return;
+        let mut values = Values::default();
+        let rows = values.rows(rows);
+        if !rows.is_empty() {
+            self.add(format!("{start} VALUES {rows}"), values.0);
         }
-        let mut text = format!("{start} VALUES ");
-        let mut values = Vec::with_capacity(rows.len() * COLUMNS);
-        for row in rows {
-            text.push_str(if values.is_empty() { "(" } else { ", (" });
-            for (column, value) in row.into_iter().enumerate() {
-                text.push_str(if column == 0 { "$" } else { ", $" });
-                values.push(value);
-                write_number(&mut text, values.len());
-            }
-            text.push(')');
-        }
-        self.add(text, values);
     }
 
     /// Has a query run behind the statements, for `Tx::run_reading`.
-    pub(crate) fn read(&mut self, text: &'static str, values: Vec<Value>) {
+    pub(crate) fn read(&mut self, text: impl Into<Cow<'static, str>>, values: Vec<Value>) {
         self.reading = Some(Statement { text: text.into(), values });
     }
 
@@ -128,6 +144,7 @@ impl Script {
             text.push_str(BEGIN);
         }
         let mut values = Vec::new();
+        let statements = self.statements.len();
         for statement in self.statements.into_iter().chain(self.reading) {
             if !text.is_empty() {
                 text.push_str(";\n");
@@ -135,15 +152,19 @@ impl Script {
             push_renumbered(&mut text, &statement.text, values.len());
             values.extend(statement.values);
         }
-        let query = bind_all(sqlx::query(AssertSqlSafe(text)), values);
+        let query = Statement { text: text.into(), values }.query::<Sqlite>();
         let mut results = connection.fetch_many(query);
         let mut done = Done::default();
         let mut rows = Vec::new();
+        let mut ended = 0;
         let mut stopped = false;
         loop {
             match results.try_next().await {
                 Ok(Some(Either::Left(_))) if *stage != Stage::Begun => *stage = Stage::Begun,
+                // Behind a query SQLite still tells what the last change before it changed.
+                Ok(Some(Either::Left(_))) if ended == statements => {}
                 Ok(Some(Either::Left(result))) => {
+                    ended += 1;
                     let changed = result.rows_affected();
                     done.touched |= changed > 0;
                     if !stopped {
@@ -169,7 +190,7 @@ impl Script {
     pub(crate) async fn run_on_postgres(self, connection: &mut PgConnection) -> (Done, Vec<PgRow>) {
         let mut done = Done::default();
         for statement in self.statements {
-            match statement.on_postgres().execute(&mut *connection).await {
+            match statement.query::<Postgres>().execute(&mut *connection).await {
                 Ok(result) => {
                     done.changed.0.push(result.rows_affected());
                     done.touched |= result.rows_affected() > 0;
@@ -181,7 +202,7 @@ impl Script {
             }
         }
         let Some(reading) = self.reading else { return (done, Vec::new()) };
-        match reading.on_postgres().fetch_all(&mut *connection).await {
+        match reading.query::<Postgres>().fetch_all(&mut *connection).await {
             Ok(rows) => (done, rows),
             Err(error) => (done.failed(error), Vec::new()),
         }
@@ -195,49 +216,37 @@ impl Done {
 }
 
 impl Statement {
-    fn on_postgres<'q>(self) -> Query<'q, Postgres, PgArguments> {
-        let query = match self.text {
-            Cow::Borrowed(text) => sqlx::query(text),
-            Cow::Owned(text) => sqlx::query(AssertSqlSafe(text)),
-        };
-        bind_all(query, self.values)
+    fn query<'q, DB: Database>(self) -> Query<'q, DB, DB::Arguments>
+    where
+        Option<String>: Encode<'q, DB> + Type<DB>,
+        Option<i64>: Encode<'q, DB> + Type<DB>,
+        Option<Vec<u8>>: Encode<'q, DB> + Type<DB>,
+        bool: Encode<'q, DB> + Type<DB>,
+    {
+        self.values.into_iter().fold(sqlx::query(AssertSqlSafe(self.text)), |query, value| match value {
+            Value::Text(text) => query.bind(text),
+            Value::Number(number) => query.bind(number),
+            Value::Blob(octets) => query.bind(octets),
+            Value::Flag(flag) => query.bind(flag),
+        })
     }
 }
 
-/// Runs a query whose text is made for its values, from the pool that only reads: every row as a `Record`.
+/// Runs a query from the pool that only reads: every row as a `Record`.
 pub(crate) async fn query<R: Record>(
     store: &Store,
-    text: String,
+    text: impl Into<Cow<'static, str>>,
     values: Vec<Value>,
 ) -> Result<Vec<R>, Error> {
+    let statement = Statement { text: text.into(), values };
     match store.reads() {
         Reads::Sqlite(pool) => {
-            let query = bind_all(sqlx::query(AssertSqlSafe(text)), values);
-            query.fetch_all(pool).await?.iter().map(R::read).collect()
+            statement.query::<Sqlite>().fetch_all(pool).await?.iter().map(R::read).collect()
         }
         Reads::Postgres(pool) => {
-            let query = bind_all(sqlx::query(AssertSqlSafe(text)), values);
-            query.fetch_all(pool).await?.iter().map(R::read).collect()
+            statement.query::<Postgres>().fetch_all(pool).await?.iter().map(R::read).collect()
         }
     }
-}
-
-fn bind_all<'q, DB: Database>(
-    query: Query<'q, DB, DB::Arguments>,
-    values: Vec<Value>,
-) -> Query<'q, DB, DB::Arguments>
-where
-    Option<String>: Encode<'q, DB> + Type<DB>,
-    Option<i64>: Encode<'q, DB> + Type<DB>,
-    Option<Vec<u8>>: Encode<'q, DB> + Type<DB>,
-    bool: Encode<'q, DB> + Type<DB>,
-{
-    values.into_iter().fold(query, |query, value| match value {
-        Value::Text(text) => query.bind(text),
-        Value::Number(number) => query.bind(number),
-        Value::Blob(octets) => query.bind(octets),
-        Value::Flag(flag) => query.bind(flag),
-    })
 }
 
 /// Copies a statement with its placeholders moved up: in one text of several statements they are counted through.
@@ -302,7 +311,7 @@ mod tests {
         script.add_rows("INSERT INTO a (b, c)", [].into_iter() as std::array::IntoIter<[Value; 2], 0>);
         assert_eq!(script.len(), 0);
         let rows = [1_i64, 2].map(|n| [Value::from(n), Value::from("x")]);
-        script.add_rows("INSERT INTO a (b, c)", rows.into_iter());
+        script.add_rows("INSERT INTO a (b, c)", rows);
         assert_eq!(script.statements[0].text, "INSERT INTO a (b, c) VALUES ($1, $2), ($3, $4)");
         assert_eq!(script.statements[0].values.len(), 4);
     }

@@ -1,5 +1,5 @@
-//! How one text runs on both databases: a few macros that expand a statement once per driver, and one way to read a
-//! column from either driver's row. The rules that the statements keep to:
+//! How one text runs on both databases: a few macros in front of [`crate::script`], and one way to read a column from
+//! either driver's row. The rules that the statements keep to:
 //!
 //! * `$1` placeholders; text, 64-bit integers, octets and booleans; time as unix seconds; no `now()`, no serial columns,
 //!   no arrays, no JSON operators;
@@ -24,86 +24,32 @@ macro_rules! execute {
 
 /// Reads inside a change: the first row as a `Record`, if there is one.
 macro_rules! find {
-    ($tx:expr, $record:ty, $sql:expr $(, $value:expr)* $(,)?) => {{
-        $tx.begin().await?;
-        $tx.counted();
-        match $tx.connection() {
-            $crate::write::Connection::Sqlite { connection: c, .. } => {
-                match sqlx::query($sql)$(.bind($value))*.fetch_optional(&mut **c).await {
-                    Ok(row) => row.map(|row| <$record as $crate::sql::Record>::read(&row)).transpose(),
-                    Err(error) => Err($crate::Error::from(error)),
-                }
-            }
-            $crate::write::Connection::Postgres(c) => {
-                match sqlx::query($sql)$(.bind($value))*.fetch_optional(&mut **c).await {
-                    Ok(row) => row.map(|row| <$record as $crate::sql::Record>::read(&row)).transpose(),
-                    Err(error) => Err($crate::Error::from(error)),
-                }
-            }
-        }
-    }};
+    ($tx:expr, $record:ty, $sql:expr $(, $value:expr)* $(,)?) => {
+        $tx.read::<$record>($sql, vec![$($crate::script::Value::from($value)),*])
+            .await
+            .map(|rows| rows.into_iter().next())
+    };
 }
 
 /// Runs a statement of a change that ends in RETURNING: every row as a `Record`.
 macro_rules! returning {
-    ($tx:expr, $record:ty, $sql:expr $(, $value:expr)* $(,)?) => {{
-        $tx.begin().await?;
-        let rows: Result<Vec<$record>, $crate::Error> = match $tx.connection() {
-            $crate::write::Connection::Sqlite { connection: c, .. } => {
-                match sqlx::query($sql)$(.bind($value))*.fetch_all(&mut **c).await {
-                    Ok(rows) => rows.iter().map(<$record as $crate::sql::Record>::read).collect(),
-                    Err(error) => Err($crate::Error::from(error)),
-                }
-            }
-            $crate::write::Connection::Postgres(c) => {
-                match sqlx::query($sql)$(.bind($value))*.fetch_all(&mut **c).await {
-                    Ok(rows) => rows.iter().map(<$record as $crate::sql::Record>::read).collect(),
-                    Err(error) => Err($crate::Error::from(error)),
-                }
-            }
-        };
-        $tx.returned(rows)
-    }};
+    ($tx:expr, $record:ty, $sql:expr $(, $value:expr)* $(,)?) => {
+        $tx.returning::<$record>($sql, vec![$($crate::script::Value::from($value)),*]).await
+    };
 }
 
 /// Reads every row as a `Record`; from the pool that only reads.
 macro_rules! rows {
-    ($store:expr, $record:ty, $sql:expr $(, $value:expr)* $(,)?) => {{
-        match $store.reads() {
-            $crate::store::Reads::Sqlite(pool) => {
-                match sqlx::query($sql)$(.bind($value))*.fetch_all(pool).await {
-                    Ok(rows) => rows.iter().map(<$record as $crate::sql::Record>::read).collect(),
-                    Err(error) => Err($crate::Error::from(error)),
-                }
-            }
-            $crate::store::Reads::Postgres(pool) => {
-                match sqlx::query($sql)$(.bind($value))*.fetch_all(pool).await {
-                    Ok(rows) => rows.iter().map(<$record as $crate::sql::Record>::read).collect(),
-                    Err(error) => Err($crate::Error::from(error)),
-                }
-            }
-        }
-    }};
+    ($store:expr, $record:ty, $sql:expr $(, $value:expr)* $(,)?) => {
+        $crate::script::query::<$record>($store, $sql, vec![$($crate::script::Value::from($value)),*]).await
+    };
 }
 
-/// Reads the first row as a `Record`, if there is one; from the pool that only reads.
+/// Reads the only row of a key as a `Record`, if there is one; from the pool that only reads.
 macro_rules! row {
-    ($store:expr, $record:ty, $sql:expr $(, $value:expr)* $(,)?) => {{
-        match $store.reads() {
-            $crate::store::Reads::Sqlite(pool) => {
-                match sqlx::query($sql)$(.bind($value))*.fetch_optional(pool).await {
-                    Ok(row) => row.map(|row| <$record as $crate::sql::Record>::read(&row)).transpose(),
-                    Err(error) => Err($crate::Error::from(error)),
-                }
-            }
-            $crate::store::Reads::Postgres(pool) => {
-                match sqlx::query($sql)$(.bind($value))*.fetch_optional(pool).await {
-                    Ok(row) => row.map(|row| <$record as $crate::sql::Record>::read(&row)).transpose(),
-                    Err(error) => Err($crate::Error::from(error)),
-                }
-            }
-        }
-    }};
+    ($store:expr, $record:ty, $sql:expr $(, $value:expr)* $(,)?) => {
+        $crate::sql::rows!($store, $record, $sql $(, $value)*).map(|rows| rows.into_iter().next())
+    };
 }
 
 pub(crate) use {execute, find, returning, row, rows};

@@ -63,23 +63,6 @@ impl<'t> Tx<'t> {
         self.touched
     }
 
-    pub(crate) fn connection(&mut self) -> &mut Connection<'t> {
-        &mut self.connection
-    }
-
-    /// A statement was run that changes nothing.
-    pub(crate) fn counted(&self) {
-        self.counts.counted(1);
-    }
-
-    /// Begins the transaction, for a statement that cannot bring BEGIN along.
-    pub(crate) async fn begin(&mut self) -> Result<(), Error> {
-        if let Connection::Sqlite { stage: Stage::Before, .. } = self.connection {
-            self.run(Script::default()).await?;
-        }
-        Ok(())
-    }
-
     /// Runs one statement: how many rows it changed.
     pub(crate) async fn execute(
         &mut self,
@@ -120,16 +103,31 @@ impl<'t> Tx<'t> {
         }
     }
 
+    /// Runs a query: every row as a `Record`.
+    pub(crate) async fn read<R: Record>(
+        &mut self,
+        text: &'static str,
+        values: Vec<Value>,
+    ) -> Result<Vec<R>, Error> {
+        let mut script = Script::default();
+        script.read(text, values);
+        Ok(self.run_reading(script).await?.1)
+    }
+
+    /// Runs one statement that gives back the rows that it changed.
+    pub(crate) async fn returning<R: Record>(
+        &mut self,
+        text: &'static str,
+        values: Vec<Value>,
+    ) -> Result<Vec<R>, Error> {
+        let rows = self.read(text, values).await?;
+        self.touched |= !rows.is_empty();
+        Ok(rows)
+    }
+
     fn ended(&mut self, done: Done) -> Result<Changed, Error> {
         self.touched |= done.touched;
         done.error.map_or(Ok(done.changed), |error| Err(error.into()))
-    }
-
-    /// A statement was run that gives back the rows that it changed.
-    pub(crate) fn returned<R>(&mut self, rows: Result<Vec<R>, Error>) -> Result<Vec<R>, Error> {
-        self.counted();
-        self.touched |= !matches!(&rows, Ok(rows) if rows.is_empty());
-        rows
     }
 }
 
@@ -201,10 +199,13 @@ async fn attempt_on_postgres<C: Change>(
     let mut trail = Vec::new();
     let mut tx = Tx::new(Connection::Postgres(&mut transaction), counts, &mut trail);
     let mut verdict = change.apply(&mut tx).await;
-    if verdict.is_ok()
-        && let Err(error) = audit::write_postgres(&mut transaction, &trail, counts).await
-    {
-        verdict = Err(error);
+    if verdict.is_ok() {
+        let mut script = Script::default();
+        audit::add_postgres(&mut script, &trail);
+        counts.counted(script.len());
+        if let Some(error) = script.run_on_postgres(&mut transaction).await.0.error {
+            verdict = Err(error.into());
+        }
     }
     match verdict {
         Ok(outcome) => {
