@@ -133,7 +133,7 @@ impl DnsName {
         for label in base.split('.') {
             check_label(label).map_err(refuse)?;
         }
-        if base.rsplit('.').next().is_some_and(|top| top.bytes().all(|b| b.is_ascii_digit())) {
+        if base.rsplit('.').next().is_some_and(is_number) {
             return Err(refuse("its last label is a number"));
         }
         Ok(Self(name))
@@ -171,6 +171,15 @@ pub fn name_set(identifiers: &[Identifier]) -> String {
     names.sort_unstable();
     names.dedup();
     names.join(",")
+}
+
+/// Whether readers of URLs take a last label for a part of an IPv4 address, and with it the whole name (WHATWG URL 3.5);
+/// TLS clients refuse to send such a name.
+fn is_number(label: &str) -> bool {
+    match label.strip_prefix("0x") {
+        Some(digits) => digits.bytes().all(|b| b.is_ascii_hexdigit()),
+        None => label.bytes().all(|b| b.is_ascii_digit()),
+    }
 }
 
 fn check_label(label: &str) -> Result<(), &'static str> {
@@ -244,6 +253,15 @@ mod tests {
     }
 
     #[test]
+    fn a_last_label_that_only_begins_like_a_number_is_a_name() {
+        assert!(
+            Identifier::dns("a.0xg").is_ok()
+                && Identifier::dns("0xfe.lan").is_ok()
+                && Identifier::dns("a.1x").is_ok()
+        );
+    }
+
+    #[test]
     fn a_name_of_one_label_is_a_name_in_a_private_network() {
         assert!(Identifier::dns("nas").is_ok());
     }
@@ -266,6 +284,8 @@ mod tests {
             ("192.168.1.1", "IP address"),
             ("::1", "IP address"),
             ("a.123", "number"),
+            ("0177.0x", "number"),
+            ("a.0Xfe", "number"),
         ];
         for (value, rule) in cases {
             assert!(refused(value).contains(rule), "{value}: {}", refused(value));
