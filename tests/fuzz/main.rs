@@ -3,7 +3,8 @@
 //! the files in `fixtures/`, and what brings new words is changed further. It needs no compiler but the stable one and
 //! finds what is shallow; `cargo fuzz` finds the rest with the same targets (see `Cargo.toml` beside this file).
 //!
-//! `FUZZ_SECONDS` is how long each target is run. What fails is kept in a file that the message names: `FUZZ_INPUT=FILE`
+//! `FUZZ_SECONDS` is how long each target is run and `FUZZ_SEED` a number that chooses the changes: without one they are
+//! the same each time, so that a test fails for what was changed in the code and not by chance. What fails is kept in a file that the message names: `FUZZ_INPUT=FILE`
 //! runs that one alone, and once it is mended it belongs into `fixtures/fuzz/`.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what surprises a test ends it")]
@@ -69,9 +70,10 @@ fn fuzz(name: &str, folders: &[&str], target: Target) {
     for input in &corpus {
         words.insert(shape(&run(name, target, input)));
     }
-    let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let seconds = number("FUZZ_SECONDS").unwrap_or(1);
     let (until, before) = (Instant::now() + Duration::from_secs(seconds), resident());
-    let (mut random, mut inputs) = (Random::seeded(), 0u64);
+    let (mut random, mut inputs) = (Random::seeded(number("FUZZ_SEED").unwrap_or_default()), 0u64);
     while Instant::now() < until {
         inputs += 1;
         let input = mutate::change(&corpus, &mut random);
