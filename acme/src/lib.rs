@@ -19,6 +19,8 @@
 //! | [`renewal`] | which certificates of one set of names need attention |
 //! | [`renewal_info`] | when clients are asked to renew: RFC 9773 |
 //! | [`cadence`] | how often a client comes, and which lifetime is too short for it |
+//! | [`lineage`] | what is known of a set of names whose certificates follow one another |
+//! | [`verdict`], [`severity`] | what an address serves, and how much something matters |
 //!
 //! Nothing here reads a clock, a random generator, a file or a socket: those values are arguments.
 
@@ -34,6 +36,7 @@ pub mod identifier;
 pub mod issue_value;
 pub mod jwk;
 pub mod jws;
+pub mod lineage;
 pub mod message;
 pub mod nonce;
 pub mod order;
@@ -43,5 +46,7 @@ pub mod quality;
 pub mod renewal;
 pub mod renewal_info;
 pub mod revocation;
+pub mod severity;
 pub mod time;
 pub mod tls_alpn;
+pub mod verdict;
