@@ -7,17 +7,21 @@ use acme::challenge::Type;
 use acme::id::{AccountId, AuthorizationId, OrderId, Serial};
 use acme::identifier::Identifier;
 use acme::nonce::Nonces;
+use acme::problem::Problem;
 use acme::time::Timestamp;
 use anyhow::Context as _;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::sign::CertifiedKey;
 use store::Store;
+use store::audit::AuditEvent;
 use store::authorization::Authorization;
+use store::order::{FailOrder, Order};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::ca::Ca;
 use crate::clock::Clock;
 use crate::config::{Config, Terms};
+use crate::issuance::Issued;
 use crate::limits::{Bucket, Limits};
 use crate::metrics::Metrics;
 use crate::policy::BlockedKeys;
@@ -25,6 +29,7 @@ use crate::recent::{Download, Known, Polls, Recent};
 use crate::resolver::Resolver;
 use crate::revocation::Published;
 use crate::validate::Validator;
+use crate::{audit, revocation};
 
 /// The server's parts. Everything is either immutable, or says here who changes it.
 pub struct App {
@@ -189,6 +194,42 @@ impl App {
     pub fn replace(&self, live: Live) {
         self.live.store(Arc::new(live));
         self.reloads.send_replace(());
+    }
+
+    /// An order got its certificate: everything that follows from it, wherever it was issued.
+    ///
+    /// # Errors
+    /// The store's, when the key was being blocked meanwhile and the certificate has to be revoked.
+    pub async fn issued(
+        &self,
+        issued: &Issued,
+        account: &AccountId,
+        spki: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<(), store::Error> {
+        self.metrics.issued(now);
+        self.orders_ended(account, 1);
+        revocation::revoke_if_blocked(&issued.serial, spki, &self.keys, &self.store, now).await
+    }
+
+    /// Ends an order that may not have its certificate.
+    ///
+    /// # Errors
+    /// The store's; a conflict when it has ended already.
+    pub async fn fail_order(
+        &self,
+        order: &Order,
+        problem: Problem,
+        now: Timestamp,
+    ) -> Result<(), store::Error> {
+        let audit = AuditEvent {
+            account: Some(order.account.clone()),
+            order: Some(order.id.clone()),
+            ..audit("order-invalid", now)
+        };
+        self.store.write(FailOrder { order: order.id.clone(), problem, audit }).await?;
+        self.orders_ended(&order.account, 1);
+        Ok(())
     }
 
     /// So many orders of an account have ended: it may have as many others open.

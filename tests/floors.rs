@@ -54,6 +54,7 @@ const ROOMS: &[Room] = &[
     room(
         "app",
         &[
+            "audit",
             "recent",
             "ca",
             "clock",

@@ -120,6 +120,11 @@ impl Ca {
         &self.issuers
     }
 
+    /// The issuer that certificates and lists call by this id.
+    pub fn issuer(&self, id: &str) -> Option<&Issuer> {
+        self.issuers.iter().find(|issuer| issuer.id() == id)
+    }
+
     /// What the operator should be told although it is no error: key files that others can read, issuers that are
     /// not valid now.
     pub fn warnings(&self) -> &[String] {

@@ -8,14 +8,12 @@ use acme::id::Serial;
 use acme::identifier::Identifier;
 use acme::problem::{Kind, Problem};
 use acme::time::Timestamp;
-use store::audit::AuditEvent;
-use store::order::{FailOrder, Order};
+use store::order::Order;
 
 use crate::app::{App, Live};
-use crate::audit;
 use crate::issuance::Validity;
 use crate::policy::BlockedKeys;
-use crate::{issuance, policy, recheck, revocation};
+use crate::{issuance, policy, recheck};
 
 /// At start, before anybody is served: every intent is a stopped one. The server's own are given up; orders' are given
 /// up and their orders issued anew.
@@ -77,9 +75,7 @@ async fn take_up(app: &App, order: &Order, intents: &[Serial]) {
     let recovered = async {
         let issued =
             issuance::recover(order, intents, profile, &live.ca, app.urls.plain(), &app.store, now).await?;
-        app.metrics.issued(now);
-        app.orders_ended(&order.account, 1);
-        revocation::revoke_if_blocked(&issued.serial, &spki, &app.keys, &app.store, now).await?;
+        app.issued(&issued, &order.account, &spki, now).await?;
         anyhow::Ok(())
     };
     match recovered.await {
@@ -129,13 +125,7 @@ async fn heed_caa(app: &App, live: &Live, order: &Order, now: Timestamp) -> Resu
 /// Ends an order that nobody will ever issue; its intents go with it.
 async fn give_up(app: &App, order: &Order, problem: Problem) {
     tracing::warn!(order = %order.id, problem = %problem, "an order that a stop left behind cannot be issued any more");
-    let now = app.clock.now();
-    let audit = AuditEvent {
-        account: Some(order.account.clone()),
-        order: Some(order.id.clone()),
-        ..audit("order-invalid", now)
-    };
-    if let Err(error) = app.store.write(FailOrder { order: order.id.clone(), problem, audit }).await {
+    if let Err(error) = app.fail_order(order, problem, app.clock.now()).await {
         tracing::error!(order = %order.id, %error, "the end of an order could not be kept; it is tried again");
     }
 }

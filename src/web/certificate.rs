@@ -51,8 +51,7 @@ pub(super) async fn download_alternate(
     let number =
         chain.parse::<usize>().ok().filter(|number| number.to_string() == chain).ok_or_else(unknown)?;
     let live = app.live();
-    let issuer =
-        live.ca.issuers().iter().find(|issuer| issuer.id() == certificate.issuer).ok_or_else(unknown)?;
+    let issuer = live.ca.issuer(&certificate.issuer).ok_or_else(unknown)?;
     let alternate =
         number.checked_sub(1).and_then(|index| issuer.alternates().get(index)).ok_or_else(unknown)?;
     let pem = leaf(&certificate)? + alternate;
@@ -79,8 +78,7 @@ fn missing() -> Problem {
 /// A chain with links to the others that its issuer has. Chain 0 is the one that the store keeps.
 fn with_others(app: &App, serial: &Serial, issuer: &str, this: usize, pem: String) -> Response {
     let live = app.live();
-    let issuer = live.ca.issuers().iter().find(|known| known.id() == issuer);
-    let chains = issuer.map_or(0, |issuer| issuer.alternates().len());
+    let chains = live.ca.issuer(issuer).map_or(0, |issuer| issuer.alternates().len());
     let others = (0..=chains).filter(|chain| *chain != this);
     others.fold(body(pem, CHAIN), |response, chain| {
         let url = if chain == 0 { app.urls.certificate(serial) } else { app.urls.alternate(serial, chain) };
@@ -106,8 +104,7 @@ pub(super) async fn issuer(
     let live = app.live();
     // A path that is no UTF-8 names no issuer either.
     let id = file.as_ref().ok().and_then(|Path(file)| file.strip_suffix(".der")).unwrap_or_default();
-    let found = live.ca.issuers().iter().find(|issuer| issuer.id() == id);
-    let issuer = found.ok_or_else(|| Problem::not_found("that issuer"))?;
+    let issuer = live.ca.issuer(id).ok_or_else(|| Problem::not_found("that issuer"))?;
     Ok(body(issuer.certificate_der().to_vec(), "application/pkix-cert"))
 }
 

@@ -17,22 +17,19 @@ use acme::message::{self, Finalize, NewOrder};
 use acme::order::{AuthorizationStatus, OrderStatus, authorization_status, order_status};
 use acme::problem::{Kind, Problem, Subproblem};
 use acme::time::Timestamp;
-use store::audit::AuditEvent;
 use store::authorization::Authorization;
-use store::order::{CreateOrder, FailOrder, Order, Reuse, ToFinalize};
+use store::order::{CreateOrder, Order, Reuse, ToFinalize};
 
 use super::authorization::why_lost;
 use super::error::Error;
 use super::{jose, json, renewal_info};
 use crate::app::{App, Live};
-use crate::audit;
 use crate::ca::pem;
 use crate::issuance::{self, Plan, Span, Validity};
 use crate::limits::{Bucket, Exceeded};
 use crate::policy::{self, Bounds};
 use crate::recent::Download;
 use crate::recheck;
-use crate::revocation;
 
 /// newOrder, RFC 8555 7.4.
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) -> Result<Response, Error> {
@@ -63,8 +60,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
     let replaces =
         renewal_info::predecessor(&app, wanted.replaces.as_deref(), &account, &identifiers).await?;
     // Not what replaces a certificate of another CA, which may be anything.
-    let is_renewal =
-        replaces.as_ref().is_some_and(|id| live.ca.issuers().iter().any(|issuer| issuer.id() == id.key_id()));
+    let is_renewal = replaces.as_ref().is_some_and(|id| live.ca.issuer(id.key_id()).is_some());
     within_limits(&app, &live, &account, &identifiers, is_renewal, now)?;
     let mut order = Order {
         id: OrderId::mint(now, crate::random()),
@@ -199,15 +195,12 @@ async fn issue(
     let task = tokio::spawn(async move {
         let issued = issuance::issue(&plan, &live.ca, app.urls.plain(), &app.store, now).await;
         if let Ok(issued) = &issued {
-            app.metrics.issued(now);
-            app.orders_ended(&plan.account, 1);
             let pem = pem::encode("CERTIFICATE", &issued.der) + &issued.chain;
             app.downloads.remember_new(
                 issued.serial.clone(),
-                Download { account: plan.account, issuer: issued.issuer.clone(), pem },
+                Download { account: plan.account.clone(), issuer: issued.issuer.clone(), pem },
             );
-            let spki = plan.csr.spki_sha256();
-            revocation::revoke_if_blocked(&issued.serial, &spki, &app.keys, &app.store, now).await?;
+            app.issued(issued, &plan.account, &plan.csr.spki_sha256(), now).await?;
         }
         issued
     });
@@ -331,13 +324,7 @@ async fn heed_caa(
     };
     tracing::warn!(order = %order.id, problem = %problem, "CAA stops a finalize");
     if problem.kind == Kind::Caa {
-        let audit = AuditEvent {
-            account: Some(order.account.clone()),
-            order: Some(order.id.clone()),
-            ..audit("order-invalid", now)
-        };
-        app.store.write(FailOrder { order: order.id.clone(), problem: problem.clone(), audit }).await?;
-        app.orders_ended(&order.account, 1);
+        app.fail_order(order, problem.clone(), now).await?;
     }
     Err(problem.into())
 }

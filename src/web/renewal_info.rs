@@ -54,7 +54,7 @@ pub(super) async fn predecessor(
         .map_err(|problem| Problem::malformed(format!("replaces: {}", problem.detail)))?;
     let found = app.store.predecessor(&id).await?.filter(|found| found.issuer == id.key_id());
     let Some(found) = found else {
-        if app.live().ca.issuers().iter().all(|issuer| issuer.id() != id.key_id()) {
+        if app.live().ca.issuer(id.key_id()).is_none() {
             return Ok(Some(id));
         }
         let detail = format!("replaces: no certificate {id} was issued here; leave replaces out");

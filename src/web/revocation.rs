@@ -137,7 +137,7 @@ pub(super) async fn list(
 ) -> Result<Response, Error> {
     let live = app.live();
     let id = file.strip_suffix(".crl").unwrap_or_default();
-    if !live.ca.issuers().iter().any(|issuer| issuer.id() == id) {
+    if live.ca.issuer(id).is_none() {
         return Err(Problem::not_found("that issuer").into());
     }
     let Some(list) = app.lists.of(id) else {
