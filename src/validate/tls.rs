@@ -15,56 +15,67 @@ use tokio_rustls::TlsConnector;
 use x509_parser::asn1_rs::{Any, FromDer as _};
 use x509_parser::certificate::X509Certificate;
 
-/// TLS 1.2 or 1.3, HTTP/1.1, any certificate.
+/// TLS 1.2 or 1.3, HTTP/1.1, any certificate, even one that cannot be read.
 pub(super) fn unverified() -> TlsConnector {
+    connector(b"http/1.1", Proof::Waived)
+}
+
+/// TLS 1.2 or 1.3, `acme-tls/1`, any certificate whose key signs the handshake (RFC 8737 3).
+pub(super) fn acme() -> TlsConnector {
+    connector(PROTOCOL, Proof::Demanded)
+}
+
+fn connector(protocol: &[u8], proof: Proof) -> TlsConnector {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+    let verifier = AnyCertificate { provider: Arc::clone(&provider), proof };
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("aws-lc-rs has the cipher suites of TLS 1.2 and 1.3")
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Unverified(provider)))
+        .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![protocol.to_vec()];
     // A target is asked once; there is nothing to resume.
     config.resumption = Resumption::disabled();
     TlsConnector::from(Arc::new(config))
 }
 
-/// TLS 1.2 or 1.3, `acme-tls/1`, any certificate whose key signs the handshake (RFC 8737 3).
-pub(super) fn acme() -> TlsConnector {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .expect("aws-lc-rs has the cipher suites of TLS 1.2 and 1.3")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(KeyHolder(provider)))
-        .with_no_client_auth();
-    config.alpn_protocols = vec![PROTOCOL.to_vec()];
-    config.resumption = Resumption::disabled();
-    TlsConnector::from(Arc::new(config))
+/// Takes every certificate.
+#[derive(Debug)]
+struct AnyCertificate {
+    provider: Arc<CryptoProvider>,
+    proof: Proof,
 }
 
-/// Takes every certificate, of whoever holds its key. rustls' own functions do not read a certificate with an extension
-/// that is critical and that they do not know, which is what the challenge asks for.
-#[derive(Debug)]
-struct KeyHolder(Arc<CryptoProvider>);
+/// Whether the target has to show that it holds the certificate's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    Demanded,
+    Waived,
+}
 
-impl KeyHolder {
-    /// Tries the algorithms of a signature scheme; TLS 1.3 ties each to one (RFC 8446 4.2.3).
-    fn verify(
+impl AnyCertificate {
+    /// Tries the algorithms of a signature scheme; TLS 1.3 ties each to one (RFC 8446 4.2.3). rustls' own functions do not
+    /// read a certificate with an extension that is critical and that they do not know, which is what TLS-ALPN-01 asks for.
+    fn holds(
         &self,
         message: &[u8],
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
         at_most: usize,
     ) -> Result<HandshakeSignatureValid, Error> {
+        if self.proof == Proof::Waived {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
         let unreadable = || Error::InvalidCertificate(CertificateError::BadEncoding);
         let (_, certificate) = X509Certificate::from_der(certificate).map_err(|_| unreadable())?;
         let key = &certificate.tbs_certificate.subject_pki;
         let (_, fields) = Any::from_der(key.raw).map_err(|_| unreadable())?;
         let (_, kind) = Any::from_der(fields.data).map_err(|_| unreadable())?;
-        let mapping = self.0.signature_verification_algorithms.mapping;
-        let holds = mapping
+        let holds = self
+            .provider
+            .signature_verification_algorithms
+            .mapping
             .iter()
             .filter(|(scheme, _)| *scheme == signed.scheme)
             .flat_map(|(_, algorithms)| algorithms.iter().take(at_most))
@@ -80,7 +91,7 @@ impl KeyHolder {
     }
 }
 
-impl ServerCertVerifier for KeyHolder {
+impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,
@@ -98,7 +109,7 @@ impl ServerCertVerifier for KeyHolder {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.verify(message, certificate, signed, usize::MAX)
+        self.holds(message, certificate, signed, usize::MAX)
     }
 
     fn verify_tls13_signature(
@@ -107,49 +118,10 @@ impl ServerCertVerifier for KeyHolder {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.verify(message, certificate, signed, 1)
+        self.holds(message, certificate, signed, 1)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// Takes every certificate, even one that cannot be read.
-#[derive(Debug)]
-struct Unverified(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
