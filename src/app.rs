@@ -25,7 +25,7 @@ use crate::issuance::Issued;
 use crate::limits::{Bucket, Limits};
 use crate::metrics::Metrics;
 use crate::policy::BlockedKeys;
-use crate::recent::{Download, Known, Polls, Recent};
+use crate::recent::{Download, Known, MadeOrder, Polls, Recent};
 use crate::resolver::Resolver;
 use crate::revocation::Published;
 use crate::validate::Validator;
@@ -45,8 +45,10 @@ pub struct App {
     pub metrics: Metrics,
     /// Accounts that were read a moment ago.
     pub accounts: Recent<AccountId, Known>,
-    /// Authorizations from their making to their first change.
+    /// Authorizations as they were made, and as they were shown; each forgotten before and after it changes otherwise.
     pub authorizations: Recent<AuthorizationId, Authorization>,
+    /// Orders as they were made.
+    pub orders: Recent<OrderId, MadeOrder>,
     /// When clients last asked about certificates; `tasks` writes them down.
     pub polls: Polls,
     /// Certificates that were just issued: they are downloaded at once, and never change.
@@ -170,6 +172,7 @@ impl App {
             metrics: Metrics::default(),
             accounts: Recent::new(8_192),
             authorizations: Recent::new(2_048),
+            orders: Recent::new(2_048),
             downloads: Recent::new(512),
             keys: BlockedKeys::default(),
             lists: Published::default(),

@@ -158,7 +158,7 @@ pub async fn issue(
         common_name: plan.csr.common_name(),
         public_key: plan.csr.public_key_der(),
         spki: plan.csr.spki_sha256(),
-        csr: Some(plan.csr.der()),
+        csr: Some((plan.csr.der(), plan.csr.thumbprint())),
         validity: plan.validity,
         lifetime: plan.profile.lifetime,
         client_auth: plan.profile.client_auth,
@@ -298,7 +298,8 @@ struct Request<'a> {
     common_name: Option<&'a Identifier>,
     public_key: &'a [u8],
     spki: [u8; 32],
-    csr: Option<&'a [u8]>,
+    /// What is kept of the request: itself, and the thumbprint of its key.
+    csr: Option<(&'a [u8], &'a str)>,
     validity: Validity,
     lifetime: Duration,
     client_auth: bool,
@@ -343,7 +344,8 @@ impl Request<'_> {
         let names = name_set(self.names);
         store
             .write(Intend {
-                csr: self.csr.map(<[u8]>::to_vec),
+                csr: self.csr.map(|(der, _)| der.to_vec()),
+                thumbprint: self.csr.map(|(_, thumbprint)| thumbprint.to_owned()),
                 certificate: Certificate {
                     serial: serial.clone(),
                     order: self.order.cloned(),

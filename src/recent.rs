@@ -7,10 +7,11 @@ use std::hash::{BuildHasher as _, Hash};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use acme::id::{AccountId, Serial};
+use acme::id::{AccountId, AuthorizationId, Serial};
 use acme::jwk::AccountKey;
 use acme::time::Timestamp;
 use store::account::Account;
+use store::order::Order;
 
 use crate::policy::Bounds;
 
@@ -24,6 +25,14 @@ pub struct Known {
     pub spki: [u8; 32],
     /// What it may ask for beyond the policy, when the operator gave it a key with limits.
     pub bounds: Option<Bounds>,
+}
+
+/// An order as it was made. What became of it since, its row says.
+pub struct MadeOrder {
+    /// The row.
+    pub order: Order,
+    /// Its authorizations, in the order in which they are shown.
+    pub authorizations: Vec<AuthorizationId>,
 }
 
 /// A certificate as it is downloaded.

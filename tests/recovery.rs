@@ -69,7 +69,7 @@ impl Beside {
             asked: None,
         };
         let audit = event("certificate-intended", at);
-        self.0.write(Intend { csr: Some(csr.to_vec()), certificate, audit }).await.unwrap();
+        self.0.write(Intend { csr: Some(csr.to_vec()), thumbprint: None, certificate, audit }).await.unwrap();
         serial
     }
 

@@ -4,9 +4,16 @@
 
 mod support;
 
+use acme::id::{AuditId, AuthorizationId};
+use acme::problem::Problem;
+use acme_ca::clock::Clock;
 use serde_json::{Value, json};
+use store::Store;
+use store::audit::AuditEvent;
+use store::authorization::DeactivateAuthorization;
 
 use support::ca::PIN_CORP_LAN;
+use support::csr::{Request, ec_key};
 use support::flow::identifiers;
 use support::{Ca, Client, Reply, Responder, oracle};
 
@@ -68,6 +75,38 @@ async fn nobody_else_profits_and_what_was_given_up_serves_nobody() {
     let url = waiting.header("location").unwrap();
     assert_eq!(client.read(url).await.expect(200)["status"], "invalid", "it needed the one that is gone");
     assert_eq!(ask(&client, &["a.corp.lan"]).await.expect(201)["status"], "pending");
+    oracle::at_rest(&ca).await;
+}
+
+/// The server keeps what it was just shown in memory; what counts at finalize is what the store says.
+#[tokio::test]
+async fn what_another_process_took_back_a_moment_ago_is_not_issued_for() {
+    let ca = Ca::pinned().await;
+    let responder = Responder::start(ca.http_port).await;
+    let client = Client::registered(&ca).await;
+    let order = client.ready_order(&["a.corp.lan"], &responder).await;
+    let url = authorizations(&order.body).remove(0);
+    let id = AuthorizationId::parse(url.rsplit('/').next().unwrap()).unwrap();
+
+    let store = Store::open_existing(ca.store()).await.unwrap();
+    let now = Clock::System.now();
+    let audit = AuditEvent {
+        id: AuditId::mint(now, [7; 10]),
+        at: now,
+        event: "authorization-deactivated".into(),
+        account: None,
+        order: None,
+        serial: None,
+        detail: None,
+    };
+    let problem = Problem::unauthorized("it was taken back");
+    store.write(DeactivateAuthorization { authorization: id, problem, audit }).await.unwrap();
+    store.close().await;
+
+    let csr = Request::new(&["a.corp.lan"], &ec_key()).to_der();
+    let refused = client.finalize(&order, &csr).await;
+    assert_eq!((refused.status, refused.problem_type().as_str()), (403, "orderNotReady"), "{refused}");
+    assert!(ca.ctl_items(&["list"]).iter().all(|item| item["purpose"] == "server"), "nothing was issued");
     oracle::at_rest(&ca).await;
 }
 

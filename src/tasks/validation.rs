@@ -3,6 +3,7 @@
 //! A validation that ends within a moment is kept by one commit, verdict and all. One that takes longer is first kept
 //! as begun, so that a stop loses nothing that a client was told; then the client is answered `processing`.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, oneshot};
@@ -247,6 +248,7 @@ impl Job {
         };
         let authorization = self.authorization.id.clone();
         let challenge = self.challenge;
+        let before = app.authorizations.before(&authorization);
         let change = Validated { authorization, challenge, verdict: verdict.clone(), attempted_at, audit };
         let ended = app.store.write(change).await?;
         app.orders_ended(&self.authorization.account, ended);
@@ -257,6 +259,9 @@ impl Job {
                 self.authorization.validated_at = Some(validated_at);
                 self.authorization.expires_at = expires_at;
                 self.authorization.error = None;
+                // Its order is finalized next.
+                let (id, shown) = (self.authorization.id.clone(), Arc::new(self.authorization.clone()));
+                app.authorizations.remember(id, shown, &before);
             }
             Verdict::Invalid { failure, .. } => {
                 self.authorization.status = AuthorizationStatus::Invalid;

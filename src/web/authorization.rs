@@ -188,7 +188,10 @@ async fn deactivate(app: &App, authorization: &mut Authorization, now: Timestamp
         },
     };
     app.authorizations.forget(&authorization.id);
-    let ended = app.store.write(change).await?;
+    let ended = app.store.write(change).await;
+    // Again: it may have been shown, and remembered, while the change waited.
+    app.authorizations.forget(&authorization.id);
+    let ended = ended?;
     app.orders_ended(&authorization.account, ended);
     authorization.status = AuthorizationStatus::Deactivated;
     Ok(())

@@ -28,7 +28,7 @@ use crate::ca::pem;
 use crate::issuance::{self, Plan, Span, Validity};
 use crate::limits::{Bucket, Exceeded};
 use crate::policy::{self, Bounds};
-use crate::recent::Download;
+use crate::recent::{Download, MadeOrder};
 use crate::recheck;
 
 /// newOrder, RFC 8555 7.4.
@@ -98,6 +98,8 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
     }
     // It cannot be finalized when one of them is over.
     order.expires_at = authorizations.iter().map(|a| a.expires_at).fold(order.expires_at, Timestamp::min);
+    let ids = authorizations.iter().map(|authorization| authorization.id.clone()).collect();
+    app.orders.remember_new(order.id.clone(), MadeOrder { order: order.clone(), authorizations: ids });
     tracing::info!(order = %order.id, account = %account, names = order.names, "order created");
     let body = shown(&app, &order, &authorizations, now);
     Ok(json::at(json::respond(StatusCode::CREATED, &body), &app.urls.order(&order.id)))
@@ -126,10 +128,18 @@ pub(super) async fn finalize(
     let csr = request_of(&wanted)?;
     let missing = || Problem::not_found("that order");
     let id = OrderId::parse(&id).ok_or_else(missing)?;
-    let found = app.store.order_to_finalize(&id, csr.thumbprint()).await?.ok_or_else(missing)?;
-    let ToFinalize { mut order, authorizations, key_of } = found;
-    must_own(&signed, &order)?;
     let now = app.clock.now();
+    if let Some((order, authorizations)) = remembered(&app, &id) {
+        must_own(&signed, &order)?;
+        if status(&order, &authorizations, now) == OrderStatus::Ready
+            && let Some(response) = issue_ready(&app, &signed, order, authorizations, &csr, None, now).await?
+        {
+            return Ok(response);
+        }
+    }
+    let found = app.store.order_to_finalize(&id, csr.thumbprint()).await?.ok_or_else(missing)?;
+    let ToFinalize { order, authorizations, key_of } = found;
+    must_own(&signed, &order)?;
     match status(&order, &authorizations, now) {
         OrderStatus::Ready => {}
         // The answer got lost, and the client asks again: it gets what it was owed. A certificate for another key
@@ -139,13 +149,49 @@ pub(super) async fn finalize(
         }
         status => return Err(not_ready(status, &authorizations, now).into()),
     }
+    if let Some(response) = issue_ready(&app, &signed, order, authorizations, &csr, key_of, now).await? {
+        return Ok(response);
+    }
+    // The same finalize came twice at the same moment: this one shows what the other one does.
+    let (mut order, mut authorizations) = own(&app, &signed, id.as_str()).await?;
+    let began = Instant::now();
+    while order.status == OrderStatus::Processing && began.elapsed() < SIBLING {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        (order, authorizations) = own(&app, &signed, id.as_str()).await?;
+    }
+    if is_for_key(&app, &order, &csr).await? {
+        return Ok(respond(&app, &order, &authorizations, now));
+    }
+    Err(not_ready(status(&order, &authorizations, now), &authorizations, now).into())
+}
+
+/// An order with its authorizations, when all of them were made or shown a moment ago. It saves a read, and decides nothing:
+/// the intent of its certificate is kept only where the rows, which another process may have changed, say that it is ready.
+fn remembered(app: &App, id: &OrderId) -> Option<(Order, Vec<Authorization>)> {
+    let made = app.orders.recall(id)?;
+    let recall = |id| app.authorizations.recall(id).map(|known| Authorization::clone(&known));
+    let authorizations = made.authorizations.iter().map(recall).collect::<Option<_>>()?;
+    Some((made.order.clone(), authorizations))
+}
+
+/// Judges the request for an order that is ready, and issues. `None`: the store says that the order is not ready any more,
+/// or that the key has become an account's.
+async fn issue_ready(
+    app: &Arc<App>,
+    signed: &jose::Authenticated,
+    mut order: Order,
+    authorizations: Vec<Authorization>,
+    csr: &CertificateRequest,
+    key_of: Option<AccountId>,
+    now: Timestamp,
+) -> Result<Option<Response>, Error> {
     let live = app.live();
     let (name, profile) = live.config.policy.profile(order.profile.as_deref())?;
     let (bounds, challenges) = (signed.known.bounds.as_ref(), live.config.challenges(profile));
     // Rules and issuer may have changed since the order was made.
     let identifiers = may_be_certified(&live, bounds, challenges, &order.identifiers, now)?;
     csr.check(&identifiers)?;
-    app.keys.check_request(&csr)?;
+    app.keys.check_request(csr)?;
     profile.accepts(name, csr.key_type())?;
     // RFC 8555 11.1; whose it is, is nobody's business.
     if key_of.is_some() {
@@ -154,7 +200,7 @@ pub(super) async fn finalize(
     }
     let validity = Validity { not_before: order.not_before, not_after: order.not_after };
     validity.still_fits(span(&live, now)?, now)?;
-    heed_caa(&app, &live, &order, &authorizations, now).await?;
+    heed_caa(app, &live, &order, &authorizations, now).await?;
     let plan = Plan {
         order: order.id.clone(),
         account: order.account.clone(),
@@ -164,28 +210,16 @@ pub(super) async fn finalize(
         replaces: order.replaces.clone(),
         csr: csr.clone(),
     };
-    let Some(issued) = issue(Arc::clone(&app), live, plan, now).await? else {
-        // The same finalize came twice at the same moment: this one shows what the other one does.
-        let (mut order, mut authorizations) = own(&app, &signed, id.as_str()).await?;
-        let began = Instant::now();
-        while order.status == OrderStatus::Processing && began.elapsed() < SIBLING {
-            tokio::time::sleep(LOOK_AGAIN).await;
-            (order, authorizations) = own(&app, &signed, id.as_str()).await?;
-        }
-        if is_for_key(&app, &order, &csr).await? {
-            return Ok(respond(&app, &order, &authorizations, now));
-        }
-        return Err(not_ready(status(&order, &authorizations, now), &authorizations, now).into());
-    };
+    let Some(issued) = issue(Arc::clone(app), live, plan, now).await? else { return Ok(None) };
     order.status = OrderStatus::Valid;
     order.serial = Some(issued.serial);
     // As it is kept from now on.
     order.expires_at = issued.not_after;
-    Ok(respond(&app, &order, &authorizations, now))
+    Ok(Some(respond(app, &order, &authorizations, now)))
 }
 
 /// Issues in a task of its own: a client that hangs up must not stop it half-way. `None`: the order is not ready any
-/// more, because another request was faster.
+/// more, because another request was faster, or the key has become an account's.
 async fn issue(
     app: Arc<App>,
     live: Arc<Live>,

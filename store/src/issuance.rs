@@ -39,13 +39,16 @@ impl Change for PutIssuer {
 }
 
 /// Writes down what is about to be signed. The order turns `processing`, for which it must be `pending` with all its
-/// authorizations valid at the certificate's `created_at`; or, when it is taken up again, it is `processing` without an
+/// authorizations valid at the certificate's `created_at`, and its key that of no account; or, when it is taken up again, it is `processing` without an
 /// intent. A crash after it leaves an intent of which nobody knows whether it was signed: start-up abandons it and takes
 /// the order up.
 #[derive(Clone, Debug)]
 pub struct Intend {
     /// The certificate request in DER, for the order to be taken up after a crash. None for our own certificates.
     pub csr: Option<Vec<u8>>,
+    /// The RFC 7638 thumbprint of the certificate's key, which must not be that of an account (RFC 8555 11.1). None for our
+    /// own certificates; an order that is taken up again was judged before.
+    pub thumbprint: Option<String>,
     /// The intent, with its order (unless it is our own) and its to-be-signed bytes.
     pub certificate: Certificate,
     /// What the trail says.
@@ -59,7 +62,8 @@ impl Change for Intend {
         let c = &self.certificate;
         let mut script = Script::default();
         if let Some(order) = &c.order {
-            statement!(script, INTEND, order.as_str(), self.csr.as_deref(), c.created_at.unix());
+            let (csr, thumbprint) = (self.csr.as_deref(), self.thumbprint.as_deref());
+            statement!(script, INTEND, order.as_str(), csr, c.created_at.unix(), thumbprint);
         }
         let intent = script.len();
         statement!(
@@ -96,6 +100,7 @@ pub(crate) const INTEND: &str = "UPDATE orders SET status = 'processing', csr = 
                      status = 'pending' AND expires_at > $3 AND NOT EXISTS (
                          SELECT 1 FROM order_authz l JOIN authz a ON a.id = l.authz_id
                          WHERE l.order_id = $1 AND (a.status <> 'valid' OR a.expires_at <= $3))
+                     AND NOT EXISTS (SELECT 1 FROM account WHERE thumbprint = $4)
                      OR status = 'processing' AND NOT EXISTS (
                          SELECT 1 FROM certificate WHERE order_id = $1 AND status = 'intended'))";
 

@@ -136,7 +136,10 @@ impl Task {
         while messages.recv_many(&mut batch, BATCH).await > 0 {
             // Who was answered together comes back together: a moment's patience makes one commit of theirs. The
             // thread is ours alone to put to sleep.
-            if batch.len() < shared {
+            for _ in 0..TURNS {
+                if batch.len() >= shared {
+                    break;
+                }
                 thread::sleep(GATHER);
                 while batch.len() < BATCH
                     && let Ok(message) = messages.try_recv()
@@ -322,8 +325,10 @@ fn panicked(panic: &(dyn Any + Send)) -> Error {
 /// How many changes share a commit at most: beyond this the gain is small and the first of them waits long.
 const BATCH: usize = 128;
 
-/// How long a commit waits for those that shared the last one: a part of what a sync takes.
-const GATHER: Duration = Duration::from_micros(200);
+/// How long a commit waits for those that shared the last one, and how often, while not all of them are there: a part of
+/// what a sync takes.
+const GATHER: Duration = Duration::from_micros(300);
+const TURNS: usize = 3;
 
 /// How many changes may wait for the writer before callers are held back.
 const WAITING: usize = 1024;

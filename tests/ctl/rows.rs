@@ -240,7 +240,7 @@ impl Rows {
         };
         let audit = self.event("certificate-intended");
         let csr = order.map(|_| vec![0x30; 4]);
-        self.store.write(Intend { csr, certificate, audit }).await.expect("kept");
+        self.store.write(Intend { csr, thumbprint: None, certificate, audit }).await.expect("kept");
         let issued = Issued {
             serial,
             der: vec![0x30; 4],

@@ -3,7 +3,7 @@ use store::Error;
 use store::audit::{Audit, AuditEvent, AuditFilter};
 use store::authorization::DeactivateAuthorization;
 use store::certificate::{CertificateStatus, Which};
-use store::issuance::{Abandon, PutIssuer};
+use store::issuance::{Abandon, Intend, PutIssuer};
 
 use crate::world::*;
 
@@ -55,7 +55,15 @@ both! {
         intent.certificate.created_at = day(8);
         let verdict = world.store.write(intent).await;
         assert!(matches!(verdict, Err(Error::Conflict { what: "order", .. })), "it ran out: {verdict:?}");
+
+        let ready = world.ready_order(&account, &["a.lan"]).await;
+        let for_its_own = Intend { thumbprint: Some(account.thumbprint.clone()), ..intend(&ready.order) };
+        let verdict = world.store.write(for_its_own).await;
+        assert!(matches!(verdict, Err(Error::Conflict { what: "order", .. })), "an account's key: {verdict:?}");
         assert_eq!(world.count("certificate").await, 0);
+        let for_another = Intend { thumbprint: Some("of nobody".into()), ..intend(&ready.order) };
+        world.store.write(PutIssuer { issuer: issuer() }).await.unwrap();
+        world.store.write(for_another).await.unwrap();
     }
 }
 

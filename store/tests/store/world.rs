@@ -387,6 +387,7 @@ pub fn intend(order: &Order) -> Intend {
     let serial = serial();
     Intend {
         csr: Some(vec![0x30; 300]),
+        thumbprint: None,
         certificate: Certificate {
             order: Some(order.id.clone()),
             account: Some(order.account.clone()),
@@ -404,7 +405,12 @@ pub fn intend(order: &Order) -> Intend {
 
 /// An intent for our own listeners.
 pub fn intend_own(names: &str) -> Intend {
-    Intend { csr: None, certificate: certificate(serial(), names), audit: event("certificate.intended") }
+    Intend {
+        csr: None,
+        thumbprint: None,
+        certificate: certificate(serial(), names),
+        audit: event("certificate.intended"),
+    }
 }
 
 fn certificate(serial: Serial, names: &str) -> Certificate {
