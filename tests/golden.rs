@@ -396,4 +396,8 @@ async fn the_orders_of_an_account_are_all_listed_page_by_page() {
     }
     assert_eq!(listed, made);
     assert!(pages > 1, "a long list comes in pages");
+    let list = account["orders"].as_str().unwrap();
+    for unknown in ["?page=2", "?cursor=", "?cursor=x", "?Cursor=1"] {
+        refused(list, "POST", &client.read(&format!("{list}{unknown}")).await, 404, "malformed");
+    }
 }

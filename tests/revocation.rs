@@ -396,7 +396,9 @@ async fn a_list_is_a_resource_that_caches_can_keep() {
     // Over TLS too, by the same name.
     let reply = client.plain("GET", &path).await;
     assert_eq!((reply.status, reply.body), (200, verified.to_der().unwrap()));
-    for missing in ["/crl/0011.crl", "/crl/.crl", "/crl/x", &path.replace(".crl", "")] {
+    for missing in
+        ["/crl/0011.crl", "/crl/.crl", "/crl/x", "/crl/%ff", "/crl/%ff.crl", &path.replace(".crl", "")]
+    {
         assert_eq!(world.get(missing, "").await.0, 404, "{missing}");
         refused(&client.plain("GET", missing).await, 404, "malformed", "does not exist");
     }

@@ -166,9 +166,12 @@ pub(super) async fn orders(
     let signed = jose::by_account(&app, request).await?;
     signed.only_post_as_get()?;
     let account = own(&signed.known.account, &id)?;
-    let cursor = match query.strip_prefix("cursor=") {
-        Some(cursor) => Some(OrderId::parse(cursor).ok_or_else(|| Problem::not_found("that page"))?),
-        None => None,
+    let cursor = match query.as_str() {
+        "" => None,
+        query => {
+            let cursor = query.strip_prefix("cursor=").and_then(OrderId::parse);
+            Some(cursor.ok_or_else(|| Problem::not_found("that page"))?)
+        }
     };
     let mut orders = app.store.orders_of_account(&account.id, cursor.as_ref(), PAGE + 1).await?;
     let page = PAGE as usize;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use axum::response::Response;
@@ -132,11 +133,12 @@ fn shown(authorization: &Authorization) -> String {
 /// The list of an issuer, DER, under the name that leaves give as their distribution point.
 pub(super) async fn list(
     State(app): State<Arc<App>>,
-    Path(file): Path<String>,
+    file: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let live = app.live();
-    let id = file.strip_suffix(".crl").unwrap_or_default();
+    // A path that is no UTF-8 names no issuer either.
+    let id = file.as_ref().ok().and_then(|Path(file)| file.strip_suffix(".crl")).unwrap_or_default();
     if live.ca.issuer(id).is_none() {
         return Err(Problem::not_found("that issuer").into());
     }
