@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 
 use crate::program::{ACME_CA, CA_CTL, ctl, ended};
+use crate::support::clients::installed;
 use crate::support::{Ca, Client, Responder};
 
 #[test]
@@ -36,6 +37,15 @@ async fn each_end_of_ca_ctl_has_its_status() {
     ended(&mut ctl(&ca, &["list-expiring"])).must_be(0, &["0 shown"]);
     ended(&mut ctl(&ca, &["show", "unheard-of.lan"])).must_be(1, &["unheard-of.lan", "ca-ctl list"]);
     ended(&mut ctl(&ca, &["resolve", "a..b"])).must_be(1, &["a..b"]);
+}
+
+#[test]
+fn a_terminal_is_told_the_same_as_a_file() {
+    let line = format!("{ACME_CA} check-config --config /nowhere/acme-ca.toml");
+    let said = ended(Command::new(installed("script", "bsdutils")).args(["-qec", &line, "/dev/null"]));
+    assert_eq!(said.status, 1, "{said}");
+    let lines: Vec<&str> = said.out.lines().collect();
+    assert!(matches!(lines[..], [line] if line.starts_with("acme-ca: /nowhere/acme-ca.toml")), "{said}");
 }
 
 #[tokio::test]
