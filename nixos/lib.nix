@@ -1,0 +1,81 @@
+# What both modules need to judge URLs, addresses and names. Pure, and nothing of nixpkgs but its `lib`.
+{ lib }:
+
+rec {
+  # The order unit of a certificate is `${orderUnit}NAME.service`, its timer `${orderTimer}NAME.timer`. NixOS 25.11 split
+  # what was one unit, `acme-NAME`, into the fallback certificate and the order.
+  orderUnit = if split then "acme-order-renew-" else "acme-";
+  orderTimer = if split then "acme-renew-" else "acme-";
+  split = lib.versionAtLeast lib.trivial.release "25.11";
+
+  # `https://HOST[:PORT]` as acme-ca writes it: in lower case, without the port that is understood.
+  baseUrl = host: port: "https://${lib.toLower host}" + lib.optionalString (port != 443) ":${toString port}";
+
+  # { host; port; path; }, or null for what is no https URL.
+  parseUrl = url:
+    let parts = builtins.match "https://(\\[[^]]*]|[^][/:@]+)(:([0-9]+))?(/.*)?" url; in
+    if parts == null then null else {
+      host = lib.toLower (builtins.elemAt parts 0);
+      port = if builtins.elemAt parts 2 == null then "443" else builtins.elemAt parts 2;
+      path = if builtins.elemAt parts 3 == null then "" else builtins.elemAt parts 3;
+    };
+
+  isAddress = text: lib.hasInfix ":" text || builtins.match "[0-9]{1,3}(\\.[0-9]{1,3}){3}" text != null;
+
+  # The address in a name server as NixOS and acme-ca write it (`9.9.9.9`, `9.9.9.9:53`, `[fd00::1]:53`,
+  # `tls://9.9.9.9#NAME`, `fe80::1%eth0`), and the name by which its certificate is judged, or null.
+  serverAddress = text:
+    let
+      bare = lib.head (lib.splitString "#" (lib.last (lib.splitString "://" text)));
+      bracketed = builtins.match "\\[([^]]*)](:[0-9]+)?" bare;
+      withPort = builtins.match "([^:]*):[0-9]+" bare;
+      address =
+        if bracketed != null then lib.head bracketed
+        else if withPort != null then lib.head withPort
+        else bare;
+    in
+    lib.toLower (lib.head (lib.splitString "%" address));
+  serverName = text:
+    let parts = lib.splitString "#" text; in
+    if lib.length parts < 2 then null else lib.toLower (lib.last parts);
+
+  isLoopback = address: lib.hasPrefix "127." address || address == "::1";
+
+  # Addresses that everybody can have: loopback, RFC 1918, link-local, RFC 6598 and their kin in IPv6. A name server at any
+  # other address is taken for one that knows nothing of an internal zone.
+  isPrivate = address:
+    isLoopback address
+    || lib.any (prefix: lib.hasPrefix prefix address) [ "10." "192.168." "169.254." "fc" "fd" "fe8" "fe9" "fea" "feb" ]
+    || builtins.match "172\\.(1[6-9]|2[0-9]|3[01])\\..*" address != null
+    || builtins.match "100\\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])\\..*" address != null;
+
+  # Whether a pattern of `resolver.pins` covers a name: the name itself, or `*.suffix` for every depth below.
+  pinCovers = pattern: name:
+    lib.toLower pattern == lib.toLower name
+    || lib.hasPrefix "*." pattern && lib.hasSuffix (lib.toLower (lib.removePrefix "*" pattern)) (lib.toLower name);
+
+  # The certificates of this host, by name, that are ordered at `directory`.
+  certificatesOf = directory: certs: lib.filterAttrs (_: cert: cert.server == directory) certs;
+
+  # The names of certificates that the CA has to look up: what is shown by DNS-01 is asked for elsewhere.
+  namesToDial = certs:
+    lib.unique (lib.filter (name: !lib.hasPrefix "*." name) (lib.concatMap
+      (cert: [ cert.domain ] ++ cert.extraDomainNames)
+      (lib.filter (cert: cert.dnsProvider == null) (lib.attrValues certs))));
+
+  # Whole days of a span as acme-ca writes it ("90d", "36h"), or null for the rarer forms.
+  days = span:
+    let
+      parts = builtins.match "([0-9]+) ?(m|min|h|d|day|days|w|week|weeks)" span;
+      seconds = { m = 60; min = 60; h = 3600; d = 86400; day = 86400; days = 86400; w = 604800; week = 604800; weeks = 604800; };
+    in
+    if parts == null then null
+    else lib.toIntBase10 (lib.head parts) * seconds.${lib.last parts} / 86400;
+
+  # A file that is read on the host and never copied to the store. `types.externalPath` came with NixOS 25.05.
+  secretPath = lib.types.externalPath or (lib.types.addCheck lib.types.str
+    (path: lib.hasPrefix "/" path && !lib.hasPrefix "${builtins.storeDir}/" path) // {
+    name = "secretPath";
+    description = "absolute path not in the Nix store";
+  });
+}
