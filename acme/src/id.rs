@@ -58,6 +58,8 @@ id! {
     ExternalAccountId,
     /// A row of the audit trail.
     AuditId,
+    /// A message to people that waits in the outbox, or waited.
+    MessageId,
 }
 
 /// A certificate's serial number, RFC 5280 4.1.2.2, as lower-case hexadecimal digits.

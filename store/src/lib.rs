@@ -11,6 +11,7 @@
 //! | [`certificate`] | certificates and the chains of their issuers |
 //! | [`revocation`] | what is revoked, which keys are blocked, the numbers of the lists that say so |
 //! | [`renewal_info`] | polls, windows that were asked for, and what an order replaces: RFC 9773 |
+//! | [`outbox`] | what people are to be told, until they were |
 //! | [`audit`] | what happened, for ever |
 //! | [`prune`] | what need not be kept |
 //!
@@ -35,6 +36,7 @@ pub mod certificate;
 pub mod external_account;
 pub mod issuance;
 pub mod order;
+pub mod outbox;
 pub mod prune;
 pub mod renewal_info;
 pub mod revocation;

@@ -20,6 +20,8 @@ mod open;
 #[cfg(test)]
 mod orders;
 #[cfg(test)]
+mod outbox;
+#[cfg(test)]
 mod pruning;
 #[cfg(test)]
 mod renewal_info;

@@ -175,6 +175,9 @@ impl World {
             "order_authz" => "SELECT order_id FROM order_authz",
             "certificate" => "SELECT serial FROM certificate",
             "audit" => "SELECT id FROM audit",
+            "outbox" => "SELECT id FROM outbox",
+            "delivery" => "SELECT sink FROM delivery",
+            "standing" => "SELECT key FROM standing",
             _ => panic!("no such table here"),
         };
         self.sql(sql).await.len()
