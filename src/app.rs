@@ -24,6 +24,7 @@ use crate::config::{Config, Terms};
 use crate::issuance::Issued;
 use crate::limits::{Bucket, Limits};
 use crate::metrics::Metrics;
+use crate::notify::Notifier;
 use crate::policy::BlockedKeys;
 use crate::recent::{Download, Known, MadeOrder, Polls, Recent};
 use crate::resolver::Resolver;
@@ -94,6 +95,8 @@ pub struct Live {
     pub ca: Ca,
     /// The validator, with its resolver.
     pub validator: Validator,
+    /// Who is told what, by the same resolver.
+    pub notifier: Arc<Notifier>,
     /// The text of the terms of service, when it is a file of ours.
     pub terms: Option<String>,
 }
@@ -131,13 +134,15 @@ impl Live {
         ca.active(now)?.permits(&config.host).map_err(|why| anyhow::anyhow!("server.url: {why}"))?;
         let mut roots = rustls::RootCertStore::empty();
         roots.add(rustls::pki_types::CertificateDer::from(ca.root_der().to_vec()))?;
-        let resolver = Resolver::new(config.resolver()?, roots)?;
-        let validator = Validator::new(config.validation.clone(), Arc::new(resolver));
+        let resolver = Arc::new(Resolver::new(config.resolver()?, roots)?);
+        let notifier =
+            Notifier::new(config.alerts.clone(), Arc::clone(&resolver), ca.root_der().to_vec());
+        let validator = Validator::new(config.validation.clone(), resolver);
         let terms = match &config.accounts.terms {
             Some(Terms::File(path)) => Some(read_terms(path)?),
             _ => None,
         };
-        Ok(Self { config, ca, validator, terms })
+        Ok(Self { config, ca, validator, notifier: Arc::new(notifier), terms })
     }
 }
 

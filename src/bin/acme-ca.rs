@@ -94,6 +94,9 @@ fn check(path: &std::path::Path, file_only: bool) -> anyhow::Result<()> {
         for warning in live.ca.warnings() {
             eprintln!("warning: {warning}");
         }
+        // A server starts all the same; whoever asks wants to know.
+        let missing = live.notifier.missing();
+        anyhow::ensure!(missing.is_empty(), "{}", missing.join("; "));
     }
     eprintln!("{}: good", path.display());
     Ok(())

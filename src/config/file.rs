@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::alerts::Alerts;
+
 /// The whole file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,6 +39,9 @@ pub(super) struct File {
     /// When a certificate that was not renewed is called late.
     #[serde(default)]
     pub(super) renewal: Renewal,
+    /// Who is told when something needs attention.
+    #[serde(default)]
+    pub(super) alerts: Alerts,
 }
 
 #[derive(Debug, Deserialize)]

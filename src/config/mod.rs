@@ -2,6 +2,7 @@
 //! `ca-ctl` and the tests: unknown keys are refused with the nearest known one, every value is judged, and an error
 //! names the key, what is wrong with it and what would do.
 
+mod alerts;
 mod file;
 mod nearest;
 mod url;
@@ -22,7 +23,7 @@ pub use self::url::ServerUrl;
 
 use crate::limits::Rate;
 use crate::policy::Rule;
-use crate::{ca, limits, policy, resolver, validate};
+use crate::{ca, limits, notify, policy, resolver, validate};
 
 /// The configuration, judged.
 #[derive(Clone, Debug)]
@@ -55,6 +56,8 @@ pub struct Config {
     pub limits: limits::Settings,
     /// When a certificate is overdue, and when critical.
     pub renewal: Thresholds,
+    /// Who is told when something needs attention.
+    pub alerts: notify::Settings,
 }
 
 /// Who may have an account, RFC 8555 7.3.
@@ -166,6 +169,7 @@ impl Config {
             accounts: accounts(file.accounts, dir)?,
             limits: limits(&file.limits)?,
             renewal: thresholds(&file.renewal)?,
+            alerts: alerts::settings(file.alerts, url.host(), dir)?,
         })
     }
 

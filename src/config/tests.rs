@@ -62,6 +62,8 @@ fn a_missing_key_is_named() {
 fn each_value_is_judged_and_the_error_names_its_key() {
     let with = |extra: &str| format!("{GOOD}\n{extra}\n");
     let url = |url: &str| GOOD.replace("https://ca.mgmt.lan:8443", url);
+    let sink = |keys: &str| with(&format!("[[alerts.sink]]\n{keys}"));
+    let ntfy = |keys: &str| sink(&format!("type = \"ntfy\"\n{keys}"));
     let cases = [
         (url("http://ca.mgmt.lan"), "server.url"),
         (url("https://ca.mgmt.lan/ca"), "server.url"),
@@ -109,6 +111,57 @@ fn each_value_is_judged_and_the_error_names_its_key() {
         (with("[accounts]\nterms_of_service = \"\""), "accounts.terms_of_service"),
         (with("[accounts]\nterms_of_service = \"https://a.lan/x y\""), "accounts.terms_of_service"),
         (with("[renewal]\nwarn = 0.95"), "renewal"),
+        (with("[alerts]\nowner = \"grafana\""), "alerts.owner"),
+        (with("[alerts]\nowner = \"alertmanager\""), "alerts.owner"),
+        (with("[alerts]\nquiet = \"22:30-07:30\""), "alerts.quiet"),
+        (with("[alerts]\nquiet = \"late\"\n[[alerts.sink]]\ntype = \"journal\""), "alerts.quiet"),
+        (with("[alerts]\ndigest = \"8\"\n[[alerts.sink]]\ntype = \"journal\""), "alerts.digest"),
+        (with("[alerts]\nutc_offset = \"CET\"\n[[alerts.sink]]\ntype = \"journal\""), "alerts.utc_offset"),
+        (sink("type = \"pager\""), "alerts.sink.type"),
+        (sink("type = \"journal\"\nmin = \"all\""), "alerts.sink.min"),
+        (sink("type = \"journal\"\nrole = \"second\""), "alerts.sink.role"),
+        (sink("type = \"journal\"\nrole = \"fallback\""), "alerts.sink.role"),
+        (sink("type = \"journal\"\nname = \"a b\""), "alerts.sink.name"),
+        (
+            sink("type = \"journal\"\nname = \"a\"\n[[alerts.sink]]\ntype = \"journal\"\nname = \"a\""),
+            "alerts.sink.name",
+        ),
+        (sink("type = \"journal\"\ntopic = \"pki\""), "alerts.sink.topic"),
+        (sink("type = \"ntfy\"\ntopic = \"pki\""), "alerts.sink.url"),
+        (ntfy("url = \"ntfy.lan\"\ntopic = \"pki\""), "alerts.sink.url"),
+        (ntfy("url = \"https://u:secret@ntfy.lan\"\ntopic = \"pki\""), "alerts.sink.url"),
+        (ntfy("url = \"https://ntfy.lan\""), "alerts.sink.topic"),
+        (ntfy("url = \"https://ntfy.lan\"\ntopic = \"p/ki\""), "alerts.sink.topic"),
+        (ntfy("url = \"https://ntfy.lan\"\ntopic = \"pki\"\nclick = \"javascript:x\""), "alerts.sink.click"),
+        (ntfy("url = \"https://ntfy.lan\"\ntopic = \"pki\"\ntags = [\"a,b\"]"), "alerts.sink.tags"),
+        (ntfy("url = \"https://ntfy.lan\"\ntopic = \"pki\"\nuser = \"ca\""), "alerts.sink.user"),
+        (
+            ntfy(
+                "url = \"https://ntfy.lan\"\ntopic = \"pki\"\nuser = \"ca\"\npassword_file = \"p\"\ntoken_file = \"t\"",
+            ),
+            "alerts.sink.token_file",
+        ),
+        (ntfy("url = \"https://ntfy.lan\"\ntopic = \"pki\"\nca = \"\""), "alerts.sink.ca"),
+        (ntfy("url = \"https://ntfy.lan\"\ntopic = \"pki\"\nlabels = { a = \"b\" }"), "alerts.sink.labels"),
+        (
+            sink("type = \"alertmanager\"\nurl = \"http://127.0.0.1:9093\"\nlabels = { severity = \"b\" }"),
+            "alerts.sink.labels",
+        ),
+        (
+            sink("type = \"smtp\"\nhost = \"mail.lan\"\nfrom = \"ca@lan\"\nto = [\"a@b\\r\\nDATA\"]"),
+            "alerts.sink.to",
+        ),
+        (sink("type = \"smtp\"\nhost = \"mail.lan\"\nfrom = \"ca\"\nto = [\"a@b\"]"), "alerts.sink.from"),
+        (sink("type = \"smtp\"\nhost = \"mail.lan\"\nfrom = \"a@b\"\nto = []"), "alerts.sink.to"),
+        (sink("type = \"smtp\"\nhost = \"a b\"\nfrom = \"a@b\"\nto = [\"a@b\"]"), "alerts.sink.host"),
+        (
+            sink(
+                "type = \"smtp\"\nhost = \"mail.lan\"\nfrom = \"a@b\"\nto = [\"a@b\"]\nsecurity = \"plain\"\nuser = \"u\"\npassword_file = \"p\"",
+            ),
+            "alerts.sink.security",
+        ),
+        (sink("type = \"exec\""), "alerts.sink.program"),
+        (sink("type = \"exec\"\nprogram = \"/bin/true\"\ntimeout = \"1h\""), "alerts.sink.timeout"),
         (with("[renewal]\ncritical = nan"), "renewal"),
     ];
     for (text, key) in cases {
@@ -161,4 +214,40 @@ fn a_password_file_is_relative_to_the_configuration() {
     let config =
         parse(&GOOD.replace("sqlite:ca.db", "postgres://ca@localhost/ca?password_file=pg.pass&a=b")).unwrap();
     assert_eq!(config.store, "postgres://ca@localhost/ca?password_file=/etc/acme-ca/pg.pass&a=b");
+}
+
+#[test]
+fn sinks_stand_in_their_order_and_their_files_beside_the_configuration() {
+    let more = r#"
+        [alerts]
+        quiet = "22:30-07:30"
+        [[alerts.sink]]
+        type = "ntfy"
+        url = "https://ntfy.lan"
+        topic = "pki"
+        token_file = "ntfy.token"
+        [[alerts.sink]]
+        type = "ntfy"
+        url = "unix:/run/ntfy.sock"
+        topic = "pki"
+        role = "fallback"
+        [[alerts.sink]]
+        type = "exec"
+        program = "tell"
+        min = "critical"
+    "#;
+    let alerts = parse(&format!("{GOOD}{more}")).unwrap().alerts;
+    let names: Vec<&str> = alerts.sinks.iter().map(|sink| sink.name.as_str()).collect();
+    assert_eq!(names, ["ntfy", "ntfy-2", "exec"]);
+    let notify::Way::Ntfy(ntfy) = &alerts.sinks[0].way else { panic!("{alerts:?}") };
+    let token = notify::SecretFile("/etc/acme-ca/ntfy.token".into());
+    assert_eq!(ntfy.login, notify::Login::Token(token));
+    assert!(ntfy.heartbeat && ntfy.trust == notify::Trust::OwnRoot);
+    let notify::Way::Ntfy(second) = &alerts.sinks[1].way else { panic!("{alerts:?}") };
+    assert!(!second.heartbeat && alerts.sinks[1].role == notify::Role::Fallback);
+    assert_eq!(alerts.sinks[2].way.place(), "/etc/acme-ca/tell");
+    let error = refused(&format!(
+        "{GOOD}[[alerts.sink]]\ntype = \"ntfy\"\nurl = \"https://u:hunter2@x\"\ntopic = \"a\""
+    ));
+    assert!(!error.contains("hunter2"), "{error}");
 }

@@ -1,5 +1,6 @@
 //! The operator's program, `ca-ctl`. It works on the store, so it answers when the server is down.
 
+mod alerts;
 pub mod ceremony;
 mod certificates;
 mod eab;
@@ -70,6 +71,9 @@ enum Verb {
     Policy(policy::Policy),
     /// Look a name up as the validator does, or judge an address
     Resolve(resolve::Resolve),
+    /// Whether people can be told
+    #[command(subcommand)]
+    Alerts(alerts::Alerts),
 }
 
 /// Exit statuses, after sysexits.h.
@@ -105,6 +109,7 @@ impl Cli {
         let verb = match verb {
             Verb::Resolve(resolve) => return resolve.run(&config, output).await,
             Verb::Policy(policy) => return policy.run(&config, output).await,
+            Verb::Alerts(alerts) => return alerts.run(&config, output).await,
             verb => verb,
         };
         let store = Store::open_existing(&config.store).await?;
@@ -116,7 +121,7 @@ impl Cli {
             Verb::Renew(renew) => renew.run(&store, output).await,
             Verb::Eab(eab) => eab.run(&config, &store, output).await,
             Verb::Revoke(revoke) => revoke.run(&store, output).await,
-            Verb::Ceremony(_) | Verb::Resolve(_) | Verb::Policy(_) => Ok(()),
+            Verb::Ceremony(_) | Verb::Resolve(_) | Verb::Policy(_) | Verb::Alerts(_) => Ok(()),
         };
         store.close().await;
         done

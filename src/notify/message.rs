@@ -108,7 +108,7 @@ impl Message {
 }
 
 /// At most so many octets of a text, whole characters, with a sign where something is left out.
-pub(super) fn cut(text: &str, octets: usize) -> String {
+fn cut(text: &str, octets: usize) -> String {
     if text.len() <= octets {
         return text.to_owned();
     }

@@ -7,7 +7,7 @@ use acme::severity::Severity;
 use serde::{Deserialize, Serialize};
 
 use super::http::{Answer, Question, ask};
-use super::message::{Kind, Message, cut};
+use super::message::{Kind, Message};
 use super::outcome::{Outcome, Receipt};
 use super::settings::Ntfy;
 use super::{Form, Parts};
@@ -99,7 +99,7 @@ fn publication<'p>(ntfy: &'p Ntfy, message: &Message, form: Form, replaces: bool
 /// What all messages about one thing are called: text that ntfy takes for a sequence id, made of the key.
 pub fn sequence_id(key: &str) -> String {
     let digest = base32(&sha256(key.as_bytes()));
-    format!("ca-{}", cut(&digest, 40))
+    format!("ca-{}", &digest[..40])
 }
 
 /// RFC 4648 6 in lower case, without padding.

@@ -14,6 +14,8 @@ use super::secret::SecretFile;
 /// Everything about being told.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
+    /// What this CA is called in messages: the host of its URL.
+    pub host: String,
     /// Who decides when people are told.
     pub owner: Owner,
     /// Quiet hours and the digest's time; whoever makes messages heeds them.

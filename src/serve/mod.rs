@@ -137,6 +137,9 @@ fn warn(live: &Live) {
     for warning in live.ca.warnings() {
         tracing::warn!("{warning}");
     }
+    for missing in live.notifier.missing() {
+        tracing::warn!("{missing}");
+    }
 }
 
 /// Chains are kept with what they issued, so that an old certificate can be downloaded with its own chain.

@@ -125,6 +125,8 @@ pub struct RecordTry {
     pub sink: SinkState,
     /// Messages that it has no longer to be told.
     pub deliveries: Vec<Delivery>,
+    /// What others are to be told about it.
+    pub messages: Vec<NewEntry>,
 }
 
 impl Change for RecordTry {
@@ -160,6 +162,7 @@ impl Change for RecordTry {
                 delivery.detail.as_deref(),
             );
         }
+        insert(&mut script, &self.messages);
         tx.run(script).await.map(|_| ())
     }
 }

@@ -12,6 +12,7 @@ pub mod dns;
 pub mod fetched;
 pub mod flow;
 pub mod jose;
+pub mod ntfy;
 pub mod oracle;
 pub mod ports;
 pub mod raw;

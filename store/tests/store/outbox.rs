@@ -76,7 +76,7 @@ both! {
             replaces: None,
             beat_at: None,
         };
-        world.store.write(RecordTry { sink: sink.clone(), deliveries: vec![] }).await.unwrap();
+        world.store.write(RecordTry { sink: sink.clone(), deliveries: vec![], messages: vec![] }).await.unwrap();
         assert_eq!(world.store.sinks().await.unwrap(), [sink.clone()]);
         sink = SinkState {
             name: "phone".into(),
@@ -86,7 +86,7 @@ both! {
             ..SinkState::default()
         };
         let deliveries = vec![told(&entries[0], "phone"), told(&entries[0], "mail")];
-        let kept = RecordTry { sink: sink.clone(), deliveries: deliveries.clone() };
+        let kept = RecordTry { sink: sink.clone(), deliveries: deliveries.clone(), messages: vec![] };
         world.store.write(kept.clone()).await.unwrap();
         world.store.write(kept).await.unwrap();
         assert_eq!(world.store.sinks().await.unwrap(), [sink]);
@@ -106,7 +106,7 @@ both! {
         world.store.write(PutMessages { entries: entries.clone() }).await.unwrap();
         let deliveries = entries.iter().map(|entry| told(entry, "phone")).collect();
         let sink = SinkState { name: "phone".into(), ..SinkState::default() };
-        world.store.write(RecordTry { sink, deliveries }).await.unwrap();
+        world.store.write(RecordTry { sink, deliveries, messages: vec![] }).await.unwrap();
         let id = |n: usize| entries[n].id.clone();
         world.store.write(Settle { messages: vec![id(0), id(1)], at: day(1) }).await.unwrap();
         world.store.write(Settle { messages: vec![id(2)], at: day(20) }).await.unwrap();

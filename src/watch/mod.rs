@@ -1,0 +1,4 @@
+//! Watching what was issued, and telling people: works over the rooms and the store, without a timer of their own. `tasks`
+//! runs them.
+
+pub mod deliver;
