@@ -135,8 +135,7 @@ impl Live {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(rustls::pki_types::CertificateDer::from(ca.root_der().to_vec()))?;
         let resolver = Arc::new(Resolver::new(config.resolver()?, roots)?);
-        let notifier =
-            Notifier::new(config.alerts.clone(), Arc::clone(&resolver), ca.root_der().to_vec());
+        let notifier = Notifier::new(config.alerts.clone(), Arc::clone(&resolver), ca.root_der().to_vec());
         let validator = Validator::new(config.validation.clone(), resolver);
         let terms = match &config.accounts.terms {
             Some(Terms::File(path)) => Some(read_terms(path)?),

@@ -69,7 +69,8 @@ pub struct Answer {
 impl Answer {
     /// An error of ntfy.
     pub fn error(status: u16, code: u32, words: &str) -> Self {
-        let body = json!({"code": code, "http": status, "error": words, "link": "https://ntfy.sh/docs/publish/"});
+        let body =
+            json!({"code": code, "http": status, "error": words, "link": "https://ntfy.sh/docs/publish/"});
         Self { status, body: body.to_string(), headers: Vec::new() }
     }
 }
@@ -278,7 +279,8 @@ impl Kept {
             // What is scheduled and not yet sent is replaced outright.
             let now = self.now;
             self.published.retain(|old| {
-                old["sequence_id"] != json!(sequence_id) || old["time"].as_i64().is_some_and(|time| time <= now)
+                old["sequence_id"] != json!(sequence_id)
+                    || old["time"].as_i64().is_some_and(|time| time <= now)
             });
         }
         self.published.push(stored.clone());
@@ -317,7 +319,8 @@ impl Kept {
 
     /// What a subscriber would have got by now.
     fn poll(&self, topic: &str) -> Answer {
-        let due = |m: &&Value| m["topic"] == json!(topic) && m["time"].as_i64().is_some_and(|t| t <= self.now);
+        let due =
+            |m: &&Value| m["topic"] == json!(topic) && m["time"].as_i64().is_some_and(|t| t <= self.now);
         let lines: String = self.published.iter().filter(due).map(|message| format!("{message}\n")).collect();
         Answer { status: 200, body: lines, headers: Vec::new() }
     }
