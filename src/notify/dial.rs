@@ -38,7 +38,7 @@ pub(super) async fn connect(parts: &Parts, host: &Host, port: u16) -> Result<Tcp
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => misses.push(format!("{address} {}", explain(&error))),
             Err(_) => {
-                misses.push(format!("{address} did not take the connection within {} s", DIAL.as_secs()))
+                misses.push(format!("{address} did not take the connection within {} s", DIAL.as_secs()));
             }
         }
     }

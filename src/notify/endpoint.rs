@@ -108,6 +108,17 @@ impl Endpoint {
         matches!(self.place, Place::Net { is_tls: true, .. })
     }
 
+    /// Host and port, where it is reached by TLS.
+    pub(super) fn tls_server(&self) -> Option<(String, u16)> {
+        match &self.place {
+            Place::Net { is_tls: true, host: Host::Name(name), port } => Some((name.to_string(), *port)),
+            Place::Net { is_tls: true, host: Host::Address(address), port } => {
+                Some((address.to_string(), *port))
+            }
+            Place::Net { .. } | Place::Unix(_) => None,
+        }
+    }
+
     /// What the `Host` header says.
     pub(super) fn authority(&self) -> String {
         match &self.place {
@@ -163,6 +174,9 @@ mod tests {
         ] {
             assert_eq!(Endpoint::parse(text).unwrap().to_string(), shown);
         }
+        let server = |text: &str| Endpoint::parse(text).unwrap().tls_server();
+        assert_eq!(server("https://[fd00::1]:8443/x"), Some(("fd00::1".to_owned(), 8443)));
+        assert_eq!((server("http://ntfy.lan"), server("unix:/run/x")), (None, None));
     }
 
     #[test]

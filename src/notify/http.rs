@@ -22,6 +22,7 @@ use super::Parts;
 use super::dial::{Stream, connect, explain, secure};
 use super::endpoint::{Endpoint, Place};
 use super::outcome::{Outcome, Trouble};
+use super::secret::Secret;
 use super::settings::{Login, Trust};
 
 /// What is asked of a server.
@@ -84,7 +85,9 @@ pub(super) async fn ask(parts: &Parts, question: Question<'_>) -> Result<Answer,
 }
 
 async fn exchange(parts: &Parts, question: Question<'_>) -> Result<Answer, Outcome> {
-    let request = request(&question)?;
+    let authorization = authorization(question.login).map_err(|why| Outcome::Broken { why })?;
+    let (header, secrets) = authorization.unzip();
+    let request = request(&question, header)?;
     let stream: Box<dyn Stream> = match &question.endpoint.place {
         Place::Unix(path) => Box::new(UnixStream::connect(path).await.map_err(|error| {
             Outcome::retry(Trouble::Network, format!("{} {}", path.display(), explain(&error)))
@@ -110,7 +113,7 @@ async fn exchange(parts: &Parts, question: Question<'_>) -> Result<Answer, Outco
         builder.handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
     let mut conversation = pin!(async {
         let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
-        Ok(read(response).await)
+        Ok(read(response, &secrets.unwrap_or_default()).await)
     });
     tokio::select! {
         biased;
@@ -120,7 +123,10 @@ async fn exchange(parts: &Parts, question: Question<'_>) -> Result<Answer, Outco
     }
 }
 
-fn request(question: &Question<'_>) -> Result<Request<Full<Bytes>>, Outcome> {
+fn request(
+    question: &Question<'_>,
+    authorization: Option<HeaderValue>,
+) -> Result<Request<Full<Bytes>>, Outcome> {
     let endpoint = question.endpoint;
     let method = if question.json.is_some() { Method::POST } else { Method::GET };
     let path = format!("{}{}", endpoint.path, question.path);
@@ -131,7 +137,7 @@ fn request(question: &Question<'_>) -> Result<Request<Full<Bytes>>, Outcome> {
         .header(USER_AGENT, AGENT)
         .header(ACCEPT, "application/json")
         .header(CONNECTION, "close");
-    if let Some(value) = authorization(question.login).map_err(|why| Outcome::Broken { why })? {
+    if let Some(value) = authorization {
         request = request.header(AUTHORIZATION, value);
     }
     if question.json.is_some() {
@@ -143,23 +149,27 @@ fn request(question: &Question<'_>) -> Result<Request<Full<Bytes>>, Outcome> {
         .map_err(|_| Outcome::retry(Trouble::Server, format!("{endpoint} is no URL to ask for")))
 }
 
-/// RFC 6750 2.1 or RFC 7617 2. The header is marked, so that nothing shows it.
-fn authorization(login: &Login) -> Result<Option<HeaderValue>, String> {
-    let (text, file) = match login {
+/// RFC 6750 2.1 or RFC 7617 2: the header, marked so that nothing shows it, and what must not be heard back.
+fn authorization(login: &Login) -> Result<Option<(HeaderValue, Vec<Secret>)>, String> {
+    let (text, file, secrets) = match login {
         Login::Nobody => return Ok(None),
-        Login::Token(file) => (format!("Bearer {}", file.read()?.expose()), file),
+        Login::Token(file) => {
+            let token = file.read()?;
+            (format!("Bearer {}", token.expose()), file, vec![token])
+        }
         Login::Password(user, file) => {
-            let pair = format!("{user}:{}", file.read()?.expose());
-            (format!("Basic {}", STANDARD.encode(pair)), file)
+            let password = file.read()?;
+            let pair = Secret::new(STANDARD.encode(format!("{user}:{}", password.expose())));
+            (format!("Basic {}", pair.expose()), file, vec![pair, password])
         }
     };
     let mut value = HeaderValue::from_str(&text)
         .map_err(|_| format!("{} holds what no header can hold", file.path().display()))?;
     value.set_sensitive(true);
-    Ok(Some(value))
+    Ok(Some((value, secrets)))
 }
 
-async fn read(response: Response<Incoming>) -> Answer {
+async fn read(response: Response<Incoming>, secrets: &[Secret]) -> Answer {
     let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let status = response.status();
     let after = header(RETRY_AFTER).and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
@@ -176,6 +186,11 @@ async fn read(response: Response<Incoming>) -> Answer {
             }
         }
     }
+    // A server that repeats what it was told must not bring it into our log.
+    if let Ok(text) = std::str::from_utf8(&answer.body) {
+        answer.body = Secret::strike(text, secrets).into_bytes();
+    }
+    answer.location = answer.location.map(|location| Secret::strike(&location, secrets));
     answer
 }
 

@@ -35,7 +35,7 @@ impl SecretFile {
         if line.chars().any(char::is_control) {
             return Err(refuse("holds a control character; its first line is the secret"));
         }
-        Ok(Secret(Zeroizing::new(line.to_owned())))
+        Ok(Secret::new(line.to_owned()))
     }
 
     /// Whose file it is.
@@ -45,6 +45,15 @@ impl SecretFile {
 }
 
 impl Secret {
+    pub(super) fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// A text without any of the secrets that somebody may have put into it.
+    pub(super) fn strike(text: &str, secrets: &[Self]) -> String {
+        secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.expose(), "[secret]"))
+    }
+
     /// The secret itself, for the one who sends it.
     pub(super) fn expose(&self) -> &str {
         &self.0
@@ -73,6 +82,7 @@ mod tests {
         let secret = file.read().unwrap();
         assert_eq!(secret.expose(), "tk_secret");
         assert_eq!(format!("{secret:?}"), "Secret");
+        assert_eq!(Secret::strike("no tk_secret, said you", &[secret]), "no [secret], said you");
         std::fs::write(&file.0, "\ntk_secret").unwrap();
         assert!(file.read().unwrap_err().contains("is empty"));
         std::fs::write(&file.0, "tk\u{7}_secret").unwrap();

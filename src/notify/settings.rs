@@ -221,6 +221,17 @@ impl Settings {
         }
     }
 
+    /// The servers that alerts need a certificate of, host and port: whoever watches certificates watches these.
+    pub fn tls_servers(&self) -> Vec<(String, u16)> {
+        let server = |sink: &Sink| match &sink.way {
+            Way::Ntfy(ntfy) => ntfy.endpoint.tls_server(),
+            Way::Alertmanager(to) => to.endpoint.tls_server(),
+            Way::Webhook(to) => to.endpoint.tls_server(),
+            Way::Smtp(_) | Way::Exec(_) | Way::Journal(_) => None,
+        };
+        self.sinks.iter().filter_map(server).collect()
+    }
+
     /// A sink by its name.
     pub fn sink(&self, name: &str) -> Option<&Sink> {
         self.sinks.iter().find(|sink| sink.name == name)

@@ -14,6 +14,7 @@ use super::dial::{Stream, connect, secure};
 use super::mail;
 use super::message::Message;
 use super::outcome::{Outcome, Receipt, Trouble};
+use super::secret::Secret;
 use super::settings::{Security, Smtp};
 use super::{Form, Parts};
 
@@ -124,8 +125,8 @@ impl Session {
     }
 
     async fn write(&mut self, text: &str) -> Result<(), Outcome> {
-        self.stream.write_all(text.as_bytes()).await.map_err(broken)?;
-        self.stream.flush().await.map_err(broken)
+        self.stream.write_all(text.as_bytes()).await.map_err(|error| broken(&error))?;
+        self.stream.flush().await.map_err(|error| broken(&error))
     }
 
     async fn reply(&mut self) -> Result<Reply, Outcome> {
@@ -154,7 +155,7 @@ impl Session {
                 return Ok(String::from_utf8_lossy(&line).trim_end().to_owned());
             }
             let mut some = [0; 1_024];
-            let count = self.stream.read(&mut some).await.map_err(broken)?;
+            let count = self.stream.read(&mut some).await.map_err(|error| broken(&error))?;
             *read += count;
             if count == 0 || *read > LONGEST {
                 let why = if count == 0 {
@@ -168,13 +169,31 @@ impl Session {
         }
     }
 
-    /// PLAIN (RFC 4616), else LOGIN, which some servers offer alone.
+    /// Says who we are, when the server wants to know. A server that repeats a password is not quoted.
     async fn login(&mut self, smtp: &Smtp, offers: &Reply) -> Result<(), Outcome> {
         let Some((user, file)) = &smtp.login else { return Ok(()) };
         if smtp.security == Security::Plain {
             return Err(Outcome::Broken { why: "a password is sent over TLS alone".to_owned() });
         }
         let password = file.read().map_err(|why| Outcome::Broken { why })?;
+        let done = self.authenticate(smtp, user, &password, offers).await;
+        let strike = |why: String| Secret::strike(&why, std::slice::from_ref(&password));
+        done.map_err(|outcome| match outcome {
+            Outcome::Broken { why } => Outcome::Broken { why: strike(why) },
+            Outcome::Refused { why } => Outcome::Refused { why: strike(why) },
+            Outcome::Retry { trouble, after, why } => Outcome::Retry { trouble, after, why: strike(why) },
+            delivered @ Outcome::Delivered(_) => delivered,
+        })
+    }
+
+    /// PLAIN (RFC 4616), else LOGIN, which some servers offer alone.
+    async fn authenticate(
+        &mut self,
+        smtp: &Smtp,
+        user: &str,
+        password: &Secret,
+        offers: &Reply,
+    ) -> Result<(), Outcome> {
         let ways: String = offers
             .lines
             .iter()
@@ -199,7 +218,7 @@ impl Session {
     }
 }
 
-fn broken(error: std::io::Error) -> Outcome {
+fn broken(error: &std::io::Error) -> Outcome {
     Outcome::retry(Trouble::Network, format!("the connection to the mail server broke: {error}"))
 }
 

@@ -1,6 +1,5 @@
 //! Alertmanager and a mail server of Debian, webhooks, and programs.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -226,11 +225,13 @@ async fn mail_is_not_sent_without_the_tls_that_was_asked_for() {
 #[tokio::test]
 async fn a_program_gets_the_message_and_nothing_of_ours() {
     let mut desk = Desk::new("").await;
-    let script = desk.ca.path("tell");
+    let (script, draft) = (desk.ca.path("tell"), desk.ca.path("draft"));
     let heard = desk.ca.path("heard");
+    // Installed by another program: a file that this process has just written may be busy in a child of another test.
     let write = |text: &str| {
-        std::fs::write(&script, text).unwrap();
-        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::write(&draft, text).unwrap();
+        let installed = Command::new("install").args(["-m", "755"]).args([&draft, &script]).status();
+        assert!(installed.unwrap().success());
     };
     write(&format!("#!/bin/sh\n{{ cat; echo; echo \"$@\"; env; pwd; }} > {}\n", heard.display()));
     let section = |timeout: &str| {

@@ -83,7 +83,7 @@ fn a_fallback_has_its_turn_when_those_before_it_failed_for_a_quarter_of_an_hour(
     assert_eq!(owed(&view(&[], &refused), at(1)), "second", "what is decided needs no waiting");
     let arrived = [told(&urgent, "phone", MERGED), told(&urgent, "mail", DELIVERED)];
     assert!(owed(&view(&both, &arrived), at(15)).is_empty());
-    assert_eq!(view(&both, &arrived).settled(at(15)), [urgent.id.clone()]);
+    assert_eq!(view(&both, &arrived).settled(at(15)), std::slice::from_ref(&urgent.id));
     assert!(view(&both, &refused).settled(at(15)).is_empty());
 }
 
