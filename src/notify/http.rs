@@ -160,7 +160,9 @@ fn authorization(login: &Login) -> Result<Option<(HeaderValue, Vec<Secret>)>, St
         Login::Password(user, file) => {
             let password = file.read()?;
             let pair = Secret::new(STANDARD.encode(format!("{user}:{}", password.expose())));
-            (format!("Basic {}", pair.expose()), file, vec![pair, password])
+            let text = format!("Basic {}", pair.expose());
+            let unpadded = Secret::new(pair.expose().trim_end_matches('=').to_owned());
+            (text, file, vec![unpadded, password])
         }
     };
     let mut value = HeaderValue::from_str(&text)
