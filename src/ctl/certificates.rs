@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use acme::cadence::IN_THE_TRAIL;
 use acme::id::Serial;
+use acme::lineage::title;
 use acme::renewal::{self, State, Thresholds};
 use acme::renewal_info::{Window, window};
 use acme::revocation::Reason;
@@ -147,10 +148,8 @@ impl Show {
     ) -> anyhow::Result<()> {
         let now = output.now;
         let name = self.what.to_ascii_lowercase();
-        let certificates = match Serial::parse(&self.what) {
-            Some(serial) if self.what.len() >= 16 && !self.what.contains('.') => {
-                store.certificate(&serial).await?.into_iter().collect()
-            }
+        let certificates = match serial(&self.what) {
+            Some(serial) => store.certificate(&serial).await?.into_iter().collect(),
             _ => store.certificates_of_name(&name, SHOWN).await?,
         };
         let mut items = Vec::new();
@@ -235,8 +234,6 @@ fn item(certificate: &Certificate, thresholds: Thresholds, now: Timestamp) -> Op
 }
 
 fn row(item: &Item, now: Timestamp) -> Vec<String> {
-    let more = item.names.len() - 1;
-    let name = if more == 0 { item.name.clone() } else { format!("{} +{more}", item.name) };
     let due = if matches!(item.state.as_str(), "superseded" | "revoked") {
         "-".to_owned()
     } else if item.due > now {
@@ -246,7 +243,7 @@ fn row(item: &Item, now: Timestamp) -> Vec<String> {
     };
     let percent = format!("{:.0}%", item.used * 100.0);
     vec![
-        name,
+        title(&item.names),
         shout(&item.state),
         left(item.not_after, now),
         percent,
@@ -254,6 +251,11 @@ fn row(item: &Item, now: Timestamp) -> Vec<String> {
         item.not_after.to_string(),
         item.serial.to_string(),
     ]
+}
+
+/// What a person means by a word that could be a name: a serial is long, and has no dots.
+pub(super) fn serial(word: &str) -> Option<Serial> {
+    Serial::parse(word).filter(|_| word.len() >= 16 && !word.contains('.'))
 }
 
 /// What must be seen at once stands in capitals; colour alone would be lost on some.
