@@ -202,7 +202,7 @@ impl Rows {
     async fn signs_of_life(&mut self) {
         let polled = self.store.certificates_of_name("fresh.corp.lan", 1).await.expect("read").remove(0);
         let polls = vec![(polled.serial, hours_ago(5))];
-        self.store.write(RecordPolls { polls }).await.expect("kept");
+        self.store.write(RecordPolls { polls, downloads: Vec::new() }).await.expect("kept");
         let wanted = self.store.certificates_of_name("due.corp.lan", 1).await.expect("read").remove(0);
         let window = Window { start: hours_ago(2), end: hours_ago(1) };
         let wishes = vec![(wanted.serial, window, self.event("renewal-asked"))];
