@@ -11,6 +11,8 @@
 //! | [`certificate`] | certificates and the chains of their issuers |
 //! | [`revocation`] | what is revoked, which keys are blocked, the numbers of the lists that say so |
 //! | [`renewal_info`] | polls, windows that were asked for, and what an order replaces: RFC 9773 |
+//! | [`lineage`] | sets of names with all that is known of them, and which need attention |
+//! | [`care`] | what the operator says about names |
 //! | [`audit`] | what happened, for ever |
 //! | [`prune`] | what need not be kept |
 //!
@@ -31,9 +33,11 @@ mod writer;
 pub mod account;
 pub mod audit;
 pub mod authorization;
+pub mod care;
 pub mod certificate;
 pub mod external_account;
 pub mod issuance;
+pub mod lineage;
 pub mod order;
 pub mod prune;
 pub mod renewal_info;

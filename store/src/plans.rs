@@ -4,7 +4,8 @@
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 
 use crate::{
-    Options, Store, account, authorization, certificate, issuance, order, prune, renewal_info, revocation,
+    Options, Store, account, authorization, certificate, issuance, lineage, order, prune, renewal_info,
+    revocation,
 };
 
 /// The plan of a statement with nothing bound, one line a step.
@@ -26,6 +27,9 @@ async fn no_statement_that_is_run_often_reads_a_whole_table() {
     let link = order::LINK_HELD
         .replace("SHOWN", "$5")
         .replace("ROWS", "($6, $7, $8, $9, $10), ($11, $12, $13, $14, $15)");
+    let failure = lineage::facts::FAILURE.replace("LIST", "$1, $2");
+    let failures = lineage::facts::FAILURES.replace("ROWS", "($1, $2), ($3, $4)");
+    let wanted = lineage::pages::WANTED.replace("ANY", "c.names LIKE $3");
     let cases = [
         (link.as_str(), "authz_valid"),
         (valid.as_str(), "authz_valid"),
@@ -57,6 +61,20 @@ async fn no_statement_that_is_run_often_reads_a_whole_table() {
         (revocation::REVISION, "PRIMARY KEY (what=?)"),
         (revocation::REVOKED, "certificate_revoked (issuer=? AND not_after>?)"),
         (revocation::OF_KEY, "certificate_spki"),
+        (lineage::pages::ATTENTION, "certificate_attention ((attention_at,serial)>(?,?) AND attention_at<?)"),
+        (lineage::pages::ENDING, "certificate_expiry (not_after>? AND not_after<?)"),
+        (lineage::pages::FAILED, "orders_failed_names (names>?)"),
+        (lineage::pages::COUNT, "certificate_attention"),
+        (lineage::pages::ALL, "certificate_current (names>?)"),
+        (lineage::pages::ALL, "orders_failed_names (names>?)"),
+        (wanted.as_str(), "INDEX certificate_current (names>?)"),
+        (lineage::facts::CURRENT, "certificate_current (names=?)"),
+        (lineage::facts::PAST, "certificate_past (names=?)"),
+        (lineage::facts::ATTEMPT, "orders_names (names=?)"),
+        (failure.as_str(), "l USING PRIMARY KEY (order_id=?"),
+        (failures.as_str(), "orders_failed_names (names=? AND id>?)"),
+        (lineage::recent::FAILED_SINCE, "orders_failed"),
+        (lineage::recent::ISSUED_SINCE, "PRIMARY KEY (id>?)"),
         (prune::UNLINK, "orders_expiry"),
         (prune::DELETE, "orders_expiry"),
     ];
@@ -73,12 +91,31 @@ async fn no_statement_that_is_run_often_reads_a_whole_table() {
                     || of_work
                     || step == "SCAN o"
                     || step == "SCAN n"
-                    || ["SCAN p", "SCAN polls", "SCAN learnt", "SCAN l", "SCAN w", "SCAN fetched"].contains(&step.as_str())
+                    || [
+                        "SCAN p",
+                        "SCAN polls",
+                        "SCAN learnt",
+                        "SCAN l",
+                        "SCAN w",
+                        "SCAN fetched",
+                        "SCAN a",
+                        "SCAN b",
+                        "SCAN u"
+                    ]
+                    .contains(&step.as_str())
                     || step.ends_with("VALUES CLAUSE")
                     || step.ends_with("CONSTANT ROWS"),
                 "{sql}\nreads everything: {plan:#?}"
             );
-            let is_bounded = [order::WHOLE, order::FAILED, renewal_info::BEFORE].contains(&sql);
+            let is_bounded = [
+                order::WHOLE,
+                order::FAILED,
+                renewal_info::BEFORE,
+                lineage::pages::ALL,
+                lineage::pages::ENDING,
+                failures.as_str(),
+            ]
+            .contains(&sql);
             assert!(!step.contains("TEMP B-TREE") || is_bounded, "{sql}\nsorts: {plan:#?}");
         }
     }
