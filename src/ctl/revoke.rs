@@ -179,7 +179,7 @@ fn item(certificate: Certificate) -> Item {
 }
 
 /// Who sits at the keyboard, as far as the environment tells: for the trail, not for a decision.
-fn operator() -> Option<String> {
+pub(super) fn operator() -> Option<String> {
     ["SUDO_USER", "USER", "LOGNAME"]
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|u| !u.is_empty()))

@@ -7,6 +7,7 @@ use acme::revocation::Reason;
 use acme::time::Timestamp;
 
 use crate::error::Error;
+use crate::script::{Values, query};
 use crate::sql::{Columns, Record, containing, row, rows};
 use crate::store::Store;
 
@@ -125,6 +126,20 @@ impl Store {
         )
     }
 
+    /// The certificates with these serials, in whatever state and order; those that there are. One read for a hundred.
+    ///
+    /// # Errors
+    /// What the database could not do.
+    pub async fn certificates_with_serials(&self, serials: &[Serial]) -> Result<Vec<Certificate>, Error> {
+        let mut found = Vec::new();
+        for some in serials.chunks(100) {
+            let mut values = Values::default();
+            let list = values.list(some.iter().map(|serial| serial.as_str().into()));
+            found.extend(query::<Certificate>(self, WITH_SERIALS.replace("LIST", &list), values.0).await?);
+        }
+        Ok(found)
+    }
+
     /// The certificate with this serial and the chain of its own issuer in PEM; one read.
     ///
     /// # Errors
@@ -218,6 +233,9 @@ impl Store {
         row!(self, Issuer, "SELECT id, certificate, chain, created_at FROM issuer WHERE id = $1", id)
     }
 }
+
+pub(crate) const WITH_SERIALS: &str =
+    concat!("SELECT ", columns!(), " FROM certificate c WHERE c.serial IN (LIST)");
 
 pub(crate) const EXPIRING: &str = concat!(
     "SELECT ",

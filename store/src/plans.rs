@@ -30,6 +30,7 @@ async fn no_statement_that_is_run_often_reads_a_whole_table() {
     let failure = lineage::facts::FAILURE.replace("LIST", "$1, $2");
     let failures = lineage::facts::FAILURES.replace("ROWS", "($1, $2), ($3, $4)");
     let wanted = lineage::pages::WANTED.replace("ANY", "c.names LIKE $3");
+    let with_serials = certificate::WITH_SERIALS.replace("LIST", "$1, $2");
     let cases = [
         (link.as_str(), "authz_valid"),
         (valid.as_str(), "authz_valid"),
@@ -56,6 +57,7 @@ async fn no_statement_that_is_run_often_reads_a_whole_table() {
         (downloaded.as_str(), "sqlite_autoindex_certificate"),
         (renewal_info::ASK, "sqlite_autoindex_certificate"),
         (certificate::EXPIRING, "certificate_expiry"),
+        (with_serials.as_str(), "sqlite_autoindex_certificate"),
         (certificate::INTENDED, "certificate_intended"),
         (revocation::REVOKE, "sqlite_autoindex_certificate"),
         (revocation::REVISION, "PRIMARY KEY (what=?)"),

@@ -106,6 +106,19 @@ impl Store {
         pages::with_name(self, name, now, limit).await
     }
 
+    /// The lineages with a name below a suffix, which begins with a dot; its wildcard too. It looks through all names likewise.
+    ///
+    /// # Errors
+    /// What the database could not do.
+    pub async fn lineages_below(
+        &self,
+        suffix: &str,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Lineage>, Error> {
+        pages::below(self, suffix, now, limit).await
+    }
+
     /// How many sets of names have a certificate that is neither revoked nor superseded.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use acme::lineage::Lineage;
 use acme::renewal::used;
 use acme::time::Timestamp;
 
@@ -121,8 +122,26 @@ pub(super) async fn with_name(
     name: &str,
     now: Timestamp,
     limit: u32,
-) -> Result<Vec<acme::lineage::Lineage>, Error> {
-    let pattern = containing(&format!(",{name},"));
+) -> Result<Vec<Lineage>, Error> {
+    matching(store, &containing(&format!(",{name},")), name, now, limit).await
+}
+
+pub(super) async fn below(
+    store: &Store,
+    suffix: &str,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<Lineage>, Error> {
+    matching(store, &containing(&format!("{suffix},")), "", now, limit).await
+}
+
+async fn matching(
+    store: &Store,
+    pattern: &str,
+    name: &str,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<Lineage>, Error> {
     let since = first_id(now.minus(LATELY));
     let names: Vec<Names> = rows!(store, Names, WITH_NAME, pattern, since, name, i64::from(limit))?;
     facts::of_names(store, names.into_iter().map(|Names(names)| names).collect(), now).await
@@ -186,7 +205,8 @@ const WITH_NAME: &str = r"SELECT u.names FROM (
          SELECT c.names FROM certificate c
          WHERE c.status = 'issued' AND c.superseded_by IS NULL AND ',' || c.names || ',' LIKE $1 ESCAPE '\'
          UNION SELECT o.names FROM orders o
-         WHERE o.status = 'invalid' AND o.id >= $2 AND ',' || o.names || ',' LIKE $1 ESCAPE '\') u
+         WHERE o.status = 'invalid' AND o.id >= $2 AND ',' || o.names || ',' LIKE $1 ESCAPE '\'
+         UNION SELECT o.names FROM orders o WHERE o.names = $3) u
      ORDER BY CASE WHEN u.names = $3 THEN 0 ELSE 1 END, u.names LIMIT $4";
 
 /// Thresholds below this part of a life may be met before the certificate is due.
