@@ -384,3 +384,114 @@ fn cause(failure: &Failure) -> String {
 pub(super) fn rounded(used: f64) -> f64 {
     (used * 1_000.0).round() / 1_000.0
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use acme::id::Serial;
+    use acme::lineage::{Current, Mute};
+    use acme::renewal_info::Window;
+
+    use super::*;
+
+    fn at(days: u64) -> Timestamp {
+        Timestamp::EPOCH.plus(Duration::from_secs(days * 86_400))
+    }
+
+    fn served(verdict: Verdict, product: Option<&str>) -> Served {
+        Served {
+            target: "a.lan:443".into(),
+            address: None,
+            verdict,
+            since: at(0),
+            at: at(0),
+            samples: 2,
+            serial: None,
+            spki: None,
+            not_after: Some(at(13)),
+            product: product.map(str::to_owned),
+            detail: String::new(),
+        }
+    }
+
+    /// After ten days of ninety.
+    fn judged(change: impl FnOnce(&mut Lineage)) -> Judged {
+        let current = Current {
+            serial: Serial::from_bytes(&[0x40]),
+            issuer: "a1".into(),
+            account: None,
+            not_before: at(0),
+            not_after: at(90),
+            issued_at: at(0),
+            downloaded_at: None,
+            window: Window { start: at(59), end: at(61) },
+        };
+        let mut lineage =
+            Lineage { names: vec!["a.lan".into()], current: Some(current), ..Lineage::default() };
+        change(&mut lineage);
+        Judged::new(lineage, Thresholds::default(), at(10))
+    }
+
+    #[test]
+    fn what_is_served_has_its_words_and_the_worst_of_them_counts() {
+        for (verdict, product, word, shown) in [
+            (Verdict::Ok, None, "fresh", "ours, current"),
+            (Verdict::OkPrevious, None, "fresh", "ours, previous"),
+            (Verdict::StaleNotReloaded, None, "stale", "old serial (3d 0h left)"),
+            (Verdict::FallbackCert, Some("NixOS"), "wrong", "fallback (NixOS)"),
+            (Verdict::FallbackCert, None, "wrong", "fallback"),
+            (Verdict::NoCertAlert, None, "wrong", "no cert alert"),
+            (Verdict::TcpRefused, None, "fresh", "tcp refused"),
+            (Verdict::DnsFail, None, "fresh", "dns fail"),
+        ] {
+            let judged = judged(|l| l.served = vec![served(Verdict::Ok, None), served(verdict, product)]);
+            assert_eq!((judged.word.as_str(), judged.served().as_str()), (word, shown), "{verdict}");
+        }
+        let nothing = judged(|_| ());
+        assert_eq!((nothing.served().as_str(), nothing.health()), ("-", health::State::Ok));
+    }
+
+    #[test]
+    fn no_verdict_that_is_not_ours_is_ever_well() {
+        for verdict in Verdict::ALL {
+            let judged = judged(|lineage| lineage.served = vec![served(*verdict, None)]);
+            let fine = [Verdict::Ok, Verdict::OkPrevious, Verdict::Expiring];
+            assert_eq!(
+                is_served_well(&judged.lineage.served) == Some(true),
+                fine.contains(verdict),
+                "{verdict}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_mute_silences_until_its_end() {
+        for (until, health) in [(11, health::State::Ok), (10, health::State::Critical)] {
+            let judged = judged(|lineage| {
+                lineage.served = vec![served(Verdict::FallbackCert, None)];
+                lineage.care.muted = Some(Mute { until: at(until), reason: "moves".into() });
+            });
+            assert_eq!(judged.health(), health, "until {until}");
+        }
+    }
+
+    #[test]
+    fn a_client_is_silent_that_polled_and_neither_polls_nor_orders() {
+        let silent = |polled: Option<u64>| {
+            judged(|lineage| {
+                lineage.polled_at = polled.map(at);
+                lineage.polled_every = Some(Duration::from_secs(86_400));
+            })
+            .silent_since()
+        };
+        assert_eq!([silent(None), silent(Some(8)), silent(Some(6))], [None, None, Some(at(6))]);
+    }
+
+    #[test]
+    fn every_word_is_read_back() {
+        for word in Word::ALL {
+            assert_eq!(Word::parse(word.as_str()), Some(*word));
+        }
+    }
+}
