@@ -47,7 +47,7 @@ struct Item {
 #[derive(Serialize)]
 struct Step {
     step: &'static str,
-    state: Done,
+    state: Progress,
     at: Option<Timestamp>,
     evidence: Vec<String>,
 }
@@ -55,7 +55,7 @@ struct Step {
 /// How far a step is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Done {
+enum Progress {
     /// It happened.
     Done,
     /// It is under way.
@@ -147,7 +147,7 @@ fn item(judged: &Judged, tried: Option<&Tried>, is_of_order: bool, now: Timestam
             served(judged, now),
         ]
     };
-    let fault = steps.iter().find(|step| matches!(step.state, Done::Missing | Done::Failed));
+    let fault = steps.iter().find(|step| matches!(step.state, Progress::Missing | Progress::Failed));
     let (conclusion, next) = match fault {
         Some(step) => conclude(step, judged, tried, &name, now),
         None => (well(judged, &steps), None),
@@ -167,9 +167,9 @@ fn item(judged: &Judged, tried: Option<&Tried>, is_of_order: bool, now: Timestam
 fn polled(judged: &Judged) -> Step {
     let lineage = &judged.lineage;
     let state = match (lineage.polled_at, judged.silent_since()) {
-        (_, Some(_)) => Done::Missing,
-        (Some(_), None) => Done::Done,
-        (None, None) => Done::Unknown,
+        (_, Some(_)) => Progress::Missing,
+        (Some(_), None) => Progress::Done,
+        (None, None) => Progress::Unknown,
     };
     let mut evidence = Vec::new();
     match (lineage.polled_at, lineage.polled_every) {
@@ -204,12 +204,12 @@ fn ordered(judged: &Judged, tried: Option<&Tried>, now: Timestamp) -> Step {
                 standing.expected
             ));
         }
-        Done::Missing
+        Progress::Missing
     } else if tried.is_some() {
-        Done::Done
+        Progress::Done
     } else {
         evidence.push("no order is kept".to_owned());
-        Done::Unknown
+        Progress::Unknown
     };
     if lineage.failures.count > 1 {
         let since = lineage.failures.since.map(|since| format!(", the first of them {}", ago(since, now)));
@@ -221,7 +221,7 @@ fn ordered(judged: &Judged, tried: Option<&Tried>, now: Timestamp) -> Step {
 fn validated(judged: &Judged, tried: Option<&Tried>, now: Timestamp) -> Step {
     let step = |state, at, evidence| Step { step: "validated", state, at, evidence };
     let Some(Tried { order, authorizations }) = tried else {
-        let state = if judged.lineage.current.is_some() { Done::Done } else { Done::Unknown };
+        let state = if judged.lineage.current.is_some() { Progress::Done } else { Progress::Unknown };
         return step(state, None, vec!["its order is not kept any more".to_owned()]);
     };
     let failed: Vec<&Authorization> =
@@ -235,15 +235,15 @@ fn validated(judged: &Judged, tried: Option<&Tried>, now: Timestamp) -> Step {
         if failed.len() > SHOWN {
             shown.push(format!("and {} names more", failed.len() - SHOWN));
         }
-        return step(Done::Failed, at, shown);
+        return step(Progress::Failed, at, shown);
     }
     if waiting.is_empty() {
         let at = authorizations.iter().filter_map(|one| one.validated_at).max();
         let by = authorizations.iter().filter_map(|one| one.attempted).map(|by| by.as_str()).next();
-        return step(Done::Done, at, by.map(|by| format!("by {by}")).into_iter().collect());
+        return step(Progress::Done, at, by.map(|by| format!("by {by}")).into_iter().collect());
     }
     let is_over = order.expires_at <= now;
-    let state = if is_over { Done::Missing } else { Done::Waiting };
+    let state = if is_over { Progress::Missing } else { Progress::Waiting };
     let mut shown = Vec::new();
     for one in waiting.iter().take(SHOWN) {
         if one.attempted.is_some() {
@@ -304,9 +304,9 @@ fn issued(judged: &Judged, tried: Option<&Tried>, is_of_order: bool) -> Step {
         let serial = order.and_then(|order| order.serial.as_ref());
         evidence.extend(serial.map(|serial| format!("serial {serial}")));
         let state = match (serial, order.is_some_and(|order| order.error.is_some())) {
-            (Some(_), _) => Done::Done,
-            (None, true) => Done::Failed,
-            (None, false) => Done::Waiting,
+            (Some(_), _) => Progress::Done,
+            (None, true) => Progress::Failed,
+            (None, false) => Progress::Waiting,
         };
         let at = current.filter(|current| Some(&current.serial) == serial).map(|current| current.issued_at);
         return Step { step: "issued", state, at, evidence };
@@ -315,10 +315,10 @@ fn issued(judged: &Judged, tried: Option<&Tried>, is_of_order: bool) -> Step {
         current.map(|current| format!("serial {}, valid until {}", current.serial, current.not_after)),
     );
     let state = match (current, judged.lineage.attempt.as_ref().map(|attempt| attempt.outcome)) {
-        (_, Some(Outcome::Failed)) => Done::Failed,
-        (_, Some(Outcome::Open)) => Done::Waiting,
-        (Some(_), _) => Done::Done,
-        (None, _) => Done::Missing,
+        (_, Some(Outcome::Failed)) => Progress::Failed,
+        (_, Some(Outcome::Open)) => Progress::Waiting,
+        (Some(_), _) => Progress::Done,
+        (None, _) => Progress::Missing,
     };
     Step { step: "issued", state, at: current.map(|current| current.issued_at), evidence }
 }
@@ -329,18 +329,18 @@ fn downloaded(judged: &Judged, now: Timestamp) -> Step {
         Step { step: "downloaded", state, at, evidence }
     };
     let Some(current) = &judged.lineage.current else {
-        return step(Done::Unknown, None, "there is nothing yet");
+        return step(Progress::Unknown, None, "there is nothing yet");
     };
     let is_served = is_served_well(&judged.lineage.served);
     match (current.downloaded_at, is_served) {
-        (Some(at), _) => step(Done::Done, Some(at), ""),
-        (None, Some(true)) => step(Done::Done, None, "not seen; but it is served"),
+        (Some(at), _) => step(Progress::Done, Some(at), ""),
+        (None, Some(true)) => step(Progress::Done, None, "not seen; but it is served"),
         (None, _) if now.seconds_since(current.issued_at) < NOTED => {
-            step(Done::Waiting, None, "not seen yet")
+            step(Progress::Waiting, None, "not seen yet")
         }
         // Certificates from before this was noted.
-        (None, None) => step(Done::Unknown, None, "not seen"),
-        (None, Some(false)) => step(Done::Missing, None, "not seen"),
+        (None, None) => step(Progress::Unknown, None, "not seen"),
+        (None, Some(false)) => step(Progress::Missing, None, "not seen"),
     }
 }
 
@@ -348,16 +348,16 @@ fn served(judged: &Judged, now: Timestamp) -> Step {
     let served = &judged.lineage.served;
     let step = |state, at, evidence| Step { step: "served", state, at, evidence };
     let Some(worst) = worst(served) else {
-        return step(Done::Unknown, None, vec!["nobody looked yet".to_owned()]);
+        return step(Progress::Unknown, None, vec!["nobody looked yet".to_owned()]);
     };
     let evidence = served.iter().take(STEPS).map(|one| {
         let address = one.address.map(|address| format!(" ({address})")).unwrap_or_default();
         format!("{}{address}: {} since {}: {}", one.target, one.verdict, ago(one.since, now), one.detail)
     });
     let state = match is_served_well(served) {
-        Some(true) => Done::Done,
-        Some(false) => Done::Failed,
-        None => Done::Unknown,
+        Some(true) => Progress::Done,
+        Some(false) => Progress::Failed,
+        None => Progress::Unknown,
     };
     step(state, Some(worst.at), evidence.collect())
 }
@@ -459,7 +459,7 @@ fn help(failure: &Failure, name: &str) -> String {
 }
 
 fn well(judged: &Judged, steps: &[Step]) -> String {
-    if steps.iter().any(|step| step.state == Done::Waiting) {
+    if steps.iter().any(|step| step.state == Progress::Waiting) {
         return "it is under way".to_owned();
     }
     match judged.standing {
@@ -468,7 +468,7 @@ fn well(judged: &Judged, steps: &[Step]) -> String {
     }
 }
 
-impl Done {
+impl Progress {
     fn mark(self) -> &'static str {
         match self {
             Self::Done => "done",

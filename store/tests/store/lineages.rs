@@ -149,6 +149,38 @@ both! {
     }
 }
 
+/// What the migration says of certificates that there are already.
+fn upgrade() -> impl Iterator<Item = &'static str> {
+    let text = include_str!("../../migrations/sqlite/0011_lineages.sql");
+    text.split(";\n").map(str::trim).filter(|statement| statement.starts_with("UPDATE"))
+}
+
+both! {
+    async fn certificates_from_before_an_upgrade_are_looked_at_in_time(world: World) {
+        let account = world.account().await;
+        let mut known = Vec::new();
+        for (number, life) in [1, 5, 7, 9, 12, 29, 45, 90, 400, 3_650].into_iter().enumerate() {
+            let name = format!("n{number}.lan");
+            let order = world.ready_order(&account, &[&name]).await;
+            world.store.write(PutIssuer { issuer: issuer() }).await.unwrap();
+            let mut intent = intend(&order.order);
+            intent.certificate.not_after = day(life);
+            world.store.write(intent.clone()).await.unwrap();
+            world.store.write(issue(&intent.certificate)).await.unwrap();
+            known.push((name, fresh_until(&intent.certificate.facts())));
+        }
+        world.execute("UPDATE certificate SET fresh_until = NULL, attention_at = NULL").await;
+        assert_eq!(upgrade().count(), 3);
+        for statement in upgrade() {
+            world.execute(statement).await;
+        }
+        for (name, until) in known {
+            assert!(attention(&world, until).await.contains(&name), "{name}");
+        }
+        assert_eq!(attention(&world, now().plus(hours(5))).await, [""; 0]);
+    }
+}
+
 both! {
     async fn an_issuance_tells_all_of_this_without_a_statement_more(world: World) {
         let account = world.account().await;
