@@ -26,7 +26,7 @@ use crate::limits::{Bucket, Limits};
 use crate::metrics::Metrics;
 use crate::notify::Notifier;
 use crate::policy::BlockedKeys;
-use crate::recent::{Download, Known, MadeOrder, Polls, Recent};
+use crate::recent::{Download, Known, MadeOrder, Recent, Signs};
 use crate::resolver::Resolver;
 use crate::revocation::Published;
 use crate::validate::Validator;
@@ -51,7 +51,7 @@ pub struct App {
     /// Orders as they were made.
     pub orders: Recent<OrderId, MadeOrder>,
     /// When clients last asked about certificates; `tasks` writes them down.
-    pub polls: Polls,
+    pub signs: Signs,
     /// Certificates that were just issued: they are downloaded at once, and never change.
     pub downloads: Recent<Serial, Download>,
     /// Keys that are accepted nowhere any more.
@@ -180,7 +180,7 @@ impl App {
             downloads: Recent::new(512),
             keys: BlockedKeys::default(),
             lists: Published::default(),
-            polls: Polls::default(),
+            signs: Signs::default(),
             urls: Urls { base: live.config.url.clone(), plain: live.config.plain_url() },
             host: live.config.host.clone(),
             validations,

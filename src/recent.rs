@@ -45,24 +45,41 @@ pub struct Download {
     pub pem: String,
 }
 
-/// When clients last asked when to renew which certificate (RFC 9773), until it is written down: a poll is a sign of life,
-/// and not worth a commit of its own.
+/// When clients last asked when to renew which certificate (RFC 9773), and first fetched which, until it is written down:
+/// signs of life, and not worth a commit of their own.
 #[derive(Default)]
-pub struct Polls(Mutex<HashMap<Serial, Timestamp>>);
+pub struct Signs {
+    polls: Mutex<HashMap<Serial, Timestamp>>,
+    downloads: Mutex<HashMap<Serial, Timestamp>>,
+}
 
-impl Polls {
+impl Signs {
     /// A client asked about a certificate that there is.
-    pub fn note(&self, serial: Serial, now: Timestamp) {
-        let mut polls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if polls.len() < POLLS || polls.contains_key(&serial) {
+    pub fn polled(&self, serial: Serial, now: Timestamp) {
+        let mut polls = self.polls.lock().unwrap_or_else(PoisonError::into_inner);
+        if polls.len() < SIGNS || polls.contains_key(&serial) {
             polls.insert(serial, now);
         }
     }
 
-    /// All of them, to be written down; none are left.
-    pub fn take(&self) -> Vec<(Serial, Timestamp)> {
-        let mut polls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *polls).into_iter().collect()
+    /// A client fetches its certificate.
+    pub fn downloaded(&self, serial: &Serial, now: Timestamp) {
+        let mut downloads = self.downloads.lock().unwrap_or_else(PoisonError::into_inner);
+        if downloads.len() < SIGNS && !downloads.contains_key(serial) {
+            downloads.insert(serial.clone(), now);
+        }
+    }
+
+    /// All polls, to be written down; none are left.
+    pub fn take_polls(&self) -> Vec<(Serial, Timestamp)> {
+        std::mem::take(&mut *self.polls.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().collect()
+    }
+
+    /// All downloads, likewise.
+    pub fn take_downloads(&self) -> Vec<(Serial, Timestamp)> {
+        std::mem::take(&mut *self.downloads.lock().unwrap_or_else(PoisonError::into_inner))
+            .into_iter()
+            .collect()
     }
 }
 
@@ -138,7 +155,7 @@ impl<K: Hash + Eq, V> Recent<K, V> {
 const FRESH: Duration = Duration::from_secs(2);
 const PARTS: usize = 16;
 /// How many certificates are noted at most before they are written down.
-const POLLS: usize = 65_536;
+const SIGNS: usize = 65_536;
 
 #[cfg(test)]
 mod tests {
@@ -163,13 +180,16 @@ mod tests {
     }
 
     #[test]
-    fn the_last_poll_of_each_certificate_is_handed_out_once() {
-        let polls = Polls::default();
+    fn the_last_poll_and_the_first_download_of_each_certificate_are_handed_out_once() {
+        let signs = Signs::default();
         let serial = Serial::from_bytes(&[0x40]);
-        polls.note(serial.clone(), Timestamp::from_unix(1));
-        polls.note(serial.clone(), Timestamp::from_unix(2));
-        assert_eq!(polls.take(), [(serial, Timestamp::from_unix(2))]);
-        assert_eq!(polls.take(), []);
+        for second in [1, 2] {
+            signs.polled(serial.clone(), Timestamp::from_unix(second));
+            signs.downloaded(&serial, Timestamp::from_unix(second));
+        }
+        assert_eq!(signs.take_polls(), [(serial.clone(), Timestamp::from_unix(2))]);
+        assert_eq!(signs.take_downloads(), [(serial, Timestamp::from_unix(1))]);
+        assert_eq!((signs.take_polls(), signs.take_downloads()), (Vec::new(), Vec::new()));
     }
 
     #[test]

@@ -17,3 +17,5 @@ mod revocations;
 mod rows;
 #[path = "ctl/tables.rs"]
 mod tables;
+#[path = "ctl/watch.rs"]
+mod watch;

@@ -18,12 +18,14 @@
 //! | [`revocation`] | why, and who may say so: RFC 8555 7.6, RFC 5280 5.3.1 |
 //! | [`renewal`] | which certificates of one set of names need attention |
 //! | [`renewal_info`] | when clients are asked to renew: RFC 9773 |
+//! | [`attention`] | when a certificate is to be looked at, at the earliest |
 //! | [`cadence`] | how often a client comes, and which lifetime is too short for it |
 //! | [`lineage`] | what is known of a set of names whose certificates follow one another |
 //! | [`verdict`], [`severity`] | what an address serves, and how much something matters |
 //!
 //! Nothing here reads a clock, a random generator, a file or a socket: those values are arguments.
 
+pub mod attention;
 pub mod caa;
 pub mod cadence;
 pub mod challenge;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use acme_ca::clock::Clock;
-use acme_ca::ctl::{Cli, exit, status};
+use acme_ca::ctl::{Cli, is_broken_pipe, status, usage_status};
 use clap::Parser as _;
 
 fn main() -> ExitCode {
@@ -11,7 +11,8 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(exit::USAGE) } else { ExitCode::SUCCESS };
+            let status = usage_status(std::env::args().skip(1));
+            return if error.use_stderr() { ExitCode::from(status) } else { ExitCode::SUCCESS };
         }
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -26,11 +27,12 @@ fn main() -> ExitCode {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    // A reader that went away (`| head`) is no failure.
-    let broken_pipe = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
-    if broken_pipe.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe) {
+    if is_broken_pipe(error) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("ca-ctl: {error:#}");
+    let sentence = format!("{error:#}");
+    if !sentence.is_empty() {
+        eprintln!("ca-ctl: {sentence}");
+    }
     ExitCode::from(status(error))
 }

@@ -1,14 +1,13 @@
-//! `list`, `list-expiring` and `show`: what was issued, what needs attention, and one name or serial in full.
-
-use std::time::Duration;
+//! `list` and `show`: what was issued, and one name or serial in full.
 
 use acme::cadence::IN_THE_TRAIL;
 use acme::id::Serial;
-use acme::renewal::{self, State, Thresholds};
+use acme::lineage::title;
+use acme::renewal::{self, Thresholds};
 use acme::renewal_info::{Window, window};
 use acme::revocation::Reason;
 use acme::time::Timestamp;
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Args;
 use serde::Serialize;
 use store::Store;
@@ -30,23 +29,6 @@ pub(super) struct List {
     limit: u32,
 }
 
-/// Certificates without a successor that need attention, the most urgent first
-#[derive(Args)]
-pub(super) struct ListExpiring {
-    /// Those that end within this time, such as 30d [default: 30d]
-    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration, conflicts_with_all = ["used", "state", "all"])]
-    within: Option<Duration>,
-    /// Those whose life is used up to at least this part, such as 80%
-    #[arg(long, value_name = "PERCENT", value_parser = percent, conflicts_with_all = ["state", "all"])]
-    used: Option<f64>,
-    /// Those in these states: fresh, due, late, overdue, critical, expired
-    #[arg(long, value_name = "STATE,…", value_delimiter = ',', value_parser = state, conflicts_with = "all")]
-    state: Vec<State>,
-    /// All that have no successor
-    #[arg(long)]
-    all: bool,
-}
-
 /// One name or serial in full
 #[derive(Args)]
 pub(super) struct Show {
@@ -65,7 +47,7 @@ struct Item {
     not_after: Timestamp,
     /// The used part of the life, 0 to 1 and above.
     used: f64,
-    /// As [`State`], or `superseded`, or `revoked`.
+    /// As [`renewal::State`], or `superseded`, or `revoked`.
     state: String,
     due: Timestamp,
     /// What clients are told that poll (RFC 9773).
@@ -104,37 +86,10 @@ impl List {
     ) -> anyhow::Result<()> {
         let which = if self.all { Which::All } else { Which::Current };
         let certificates = store.certificates(which, None, self.limit, 0).await?;
-        tell("list", &certificates, thresholds, |_| true, &mut output)?;
-        Ok(())
-    }
-}
-
-impl ListExpiring {
-    pub(super) async fn run(
-        self,
-        store: &Store,
-        thresholds: Thresholds,
-        mut output: Output<'_>,
-    ) -> anyhow::Result<()> {
         let now = output.now;
-        // Without a condition on the end, everything without a successor has to be looked at.
-        let by_end = self.used.is_none() && self.state.is_empty() && !self.all;
-        let end = if by_end {
-            now.plus(self.within.unwrap_or(DEFAULT_WITHIN))
-        } else {
-            Timestamp::from_unix(i64::MAX)
-        };
-        let certificates = store.expiring(end, LIMIT).await?;
-        let wanted = |item: &Item| {
-            self.used.is_none_or(|used| item.used >= used)
-                && (self.state.is_empty() || self.state.iter().any(|state| state.as_str() == item.state))
-        };
-        let items = tell("list-expiring", &certificates, thresholds, wanted, &mut output)?;
-        if !output.json {
-            let expired = items.iter().filter(|item| item.not_after < now).count();
-            eprintln!("{} shown, {expired} of them expired", items.len());
-        }
-        Ok(())
+        let items: Vec<Item> =
+            certificates.iter().filter_map(|certificate| item(certificate, thresholds, now)).collect();
+        output.items("list", &items, HEADERS, |item| row(item, now))
     }
 }
 
@@ -147,10 +102,8 @@ impl Show {
     ) -> anyhow::Result<()> {
         let now = output.now;
         let name = self.what.to_ascii_lowercase();
-        let certificates = match Serial::parse(&self.what) {
-            Some(serial) if self.what.len() >= 16 && !self.what.contains('.') => {
-                store.certificate(&serial).await?.into_iter().collect()
-            }
+        let certificates = match serial(&self.what) {
+            Some(serial) => store.certificate(&serial).await?.into_iter().collect(),
             _ => store.certificates_of_name(&name, SHOWN).await?,
         };
         let mut items = Vec::new();
@@ -182,21 +135,6 @@ impl Show {
         }
         Ok(())
     }
-}
-
-/// Judges what was read, writes what is wanted of it, and gives that back.
-fn tell(
-    verb: &str,
-    certificates: &[Certificate],
-    thresholds: Thresholds,
-    wanted: impl Fn(&Item) -> bool,
-    output: &mut Output<'_>,
-) -> anyhow::Result<Vec<Item>> {
-    let now = output.now;
-    let items: Vec<Item> =
-        certificates.iter().filter_map(|c| item(c, thresholds, now)).filter(|item| wanted(item)).collect();
-    output.items(verb, &items, HEADERS, |item| row(item, now))?;
-    Ok(items)
 }
 
 fn item(certificate: &Certificate, thresholds: Thresholds, now: Timestamp) -> Option<Item> {
@@ -235,8 +173,6 @@ fn item(certificate: &Certificate, thresholds: Thresholds, now: Timestamp) -> Op
 }
 
 fn row(item: &Item, now: Timestamp) -> Vec<String> {
-    let more = item.names.len() - 1;
-    let name = if more == 0 { item.name.clone() } else { format!("{} +{more}", item.name) };
     let due = if matches!(item.state.as_str(), "superseded" | "revoked") {
         "-".to_owned()
     } else if item.due > now {
@@ -246,7 +182,7 @@ fn row(item: &Item, now: Timestamp) -> Vec<String> {
     };
     let percent = format!("{:.0}%", item.used * 100.0);
     vec![
-        name,
+        title(&item.names),
         shout(&item.state),
         left(item.not_after, now),
         percent,
@@ -254,6 +190,11 @@ fn row(item: &Item, now: Timestamp) -> Vec<String> {
         item.not_after.to_string(),
         item.serial.to_string(),
     ]
+}
+
+/// What a person means by a word that could be a name: a serial is long, and has no dots.
+pub(super) fn serial(word: &str) -> Option<Serial> {
+    Serial::parse(word).filter(|_| word.len() >= 16 && !word.contains('.'))
 }
 
 /// What must be seen at once stands in capitals; colour alone would be lost on some.
@@ -315,18 +256,5 @@ async fn too_short(store: &Store, certificate: &Certificate) -> anyhow::Result<O
     Ok(why.map(str::to_owned))
 }
 
-fn percent(text: &str) -> anyhow::Result<f64> {
-    let number: f64 = text.trim_end_matches('%').parse().context("a number such as 80%")?;
-    let part = if text.ends_with('%') || number > 1.0 { number / 100.0 } else { number };
-    if (0.0..=1.0).contains(&part) { Ok(part) } else { bail!("0% to 100% would do") }
-}
-
-fn state(text: &str) -> anyhow::Result<State> {
-    let words = State::ALL.iter().map(|state| state.as_str()).collect::<Vec<_>>().join(", ");
-    State::parse(text).with_context(|| format!("one of {words} would do"))
-}
-
 const HEADERS: &[&str] = &["NAME", "STATE", "LEFT", "USED", "DUE", "NOT AFTER", "SERIAL"];
-const DEFAULT_WITHIN: Duration = Duration::from_secs(30 * 86_400);
-const LIMIT: u32 = 100_000;
 const SHOWN: u32 = 20;

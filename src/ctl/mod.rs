@@ -3,7 +3,12 @@
 mod alerts;
 pub mod ceremony;
 mod certificates;
+mod check;
 mod eab;
+mod expiring;
+mod explain;
+pub mod health;
+mod names;
 mod orders;
 mod output;
 mod policy;
@@ -11,6 +16,8 @@ mod renew;
 mod resolve;
 mod revoke;
 mod span;
+mod standing;
+mod status;
 mod table;
 
 use std::io::Write;
@@ -20,6 +27,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use store::{OpenError, Store};
 
+use self::health::Health;
 use self::output::Output;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -53,8 +61,24 @@ enum Verb {
     Ceremony(ceremony::Ceremony),
     /// Everything issued, newest first
     List(certificates::List),
-    /// Certificates without a successor that need attention, the most urgent first
-    ListExpiring(certificates::ListExpiring),
+    /// Names that need attention, the most urgent first
+    ListExpiring(expiring::ListExpiring),
+    /// Everything that matters on one screen
+    Status(status::Status),
+    /// Where the renewal of a name stopped, why, and what to do
+    Explain(explain::Explain),
+    /// One line and an exit status for Nagios: 0 good, 1 warning, 2 critical, 3 unknown
+    #[command(subcommand)]
+    Check(check::Check),
+    /// Names with certificates, or with orders that failed lately
+    #[command(subcommand)]
+    Names(names::Names),
+    /// No alerts about a name for a time
+    Mute(names::Mute),
+    /// Alerts about a name again
+    Unmute(names::Unmute),
+    /// Expect no renewal any more, until the name is ordered again
+    Forget(names::Forget),
     /// One name or serial in full, with its failed orders
     Show(certificates::Show),
     /// What clients asked for, and why it failed
@@ -92,8 +116,33 @@ impl Cli {
     /// Does what the command line says.
     ///
     /// # Errors
-    /// A sentence for standard error; [`status`] tells the exit status that goes with it.
+    /// A sentence for standard error, perhaps an empty one; [`status`] tells the exit status that goes with it.
     pub async fn run(self, clock: &Clock, out: &mut dyn Write) -> anyhow::Result<()> {
+        let (check, asks_health) = match &self.verb {
+            Verb::Check(check) if !self.json => (Some(check.label()), true),
+            Verb::Check(_) => (None, true),
+            Verb::ListExpiring(list) => (None, list.exit_code),
+            Verb::Status(status) => (None, status.exit_code),
+            _ => (None, false),
+        };
+        let done = self.answer(clock, out).await;
+        match done {
+            Err(error) if asks_health && !error.is::<Health>() && !is_broken_pipe(&error) => {
+                let sentence = format!("{error:#}");
+                if let Some(label) = check {
+                    writeln!(
+                        out,
+                        "{label} UNKNOWN - {}",
+                        acme::problem::plain(&sentence, 400).replace('|', "/")
+                    )?;
+                }
+                Err(Health { state: health::State::Unknown, sentence }.into())
+            }
+            done => done,
+        }
+    }
+
+    async fn answer(self, clock: &Clock, out: &mut dyn Write) -> anyhow::Result<()> {
         // A shell's COLUMNS that is no number is no reason to say nothing.
         let columns = self.columns.and_then(|columns| columns.parse().ok());
         let width = columns.or_else(table::terminal_width);
@@ -116,6 +165,13 @@ impl Cli {
         let done = match verb {
             Verb::List(list) => list.run(&store, config.renewal, output).await,
             Verb::ListExpiring(list) => list.run(&store, config.renewal, output).await,
+            Verb::Status(status) => status.run(&config, &store, config.renewal, output).await,
+            Verb::Explain(explain) => explain.run(&store, config.renewal, output).await,
+            Verb::Check(check) => check.run(&config, &store, config.renewal, output).await,
+            Verb::Names(names) => names.run(&store, config.renewal, output).await,
+            Verb::Mute(mute) => mute.run(&store, output).await,
+            Verb::Unmute(unmute) => unmute.run(&store, output).await,
+            Verb::Forget(forget) => forget.run(&store, output).await,
             Verb::Show(show) => show.run(&store, config.renewal, output).await,
             Verb::Orders(orders) => orders.run(&store, output).await,
             Verb::Renew(renew) => renew.run(&store, output).await,
@@ -128,8 +184,31 @@ impl Cli {
     }
 }
 
+/// Whether a reader went away (`| head`), which is no failure.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// The exit status for a command line that cannot be read: what runs plugins takes 64 for no state at all, and the 2 of
+/// other programs for a critical one.
+pub fn usage_status(mut arguments: impl Iterator<Item = String>) -> u8 {
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "check" => return health::State::Unknown.code(),
+            "--config" | "--columns" => drop(arguments.next()),
+            option if option.starts_with('-') => {}
+            _ => break,
+        }
+    }
+    exit::USAGE
+}
+
 /// The exit status for an error.
 pub fn status(error: &anyhow::Error) -> u8 {
+    if let Some(health) = error.downcast_ref::<Health>() {
+        return health.state.code();
+    }
     let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
     if io.is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied) {
         return exit::NO_PERMISSION;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use acme::failure::Failure;
+use acme::lineage::title;
 use acme::order::{OrderStatus, authorization_status, order_status};
 use acme::problem::Problem;
 use acme::time::Timestamp;
@@ -73,13 +74,11 @@ impl Orders {
         let items: Vec<Item> =
             orders.iter().map(|(order, authorizations)| item(order, authorizations, now)).collect();
         output.items("orders", &items, &["NAME", "STATUS", "MADE", "REASON", "WHY", "ORDER"], |item| {
-            let more = item.names.len() - 1;
-            let name = if more == 0 { item.name.clone() } else { format!("{} +{more}", item.name) };
             let reason = item.failures.first().map_or("-".into(), |f| reason(&f.failure));
             let why = item.failures.first().map(|f| f.failure.detail.clone());
             let why = why.or_else(|| item.why()).unwrap_or_else(|| "-".into());
             let made = ago(item.created_at, now);
-            vec![name, item.status.to_string(), made, reason, why, item.order.clone()]
+            vec![title(&item.names), item.status.to_string(), made, reason, why, item.order.clone()]
         })
     }
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use acme::time::Timestamp;
 use serde::Serialize;
 
-use super::table::Table;
+use super::table::{Table, cut};
 
 /// The envelope of `--json`.
 #[derive(Serialize)]
@@ -49,6 +49,34 @@ impl Output<'_> {
         Ok(table.write(self.out, self.width)?)
     }
 
+    /// Writes a table whose last argument to `row` tells whether there is much room; where there is little, those of `rare`
+    /// that hold nothing but `-` are left out.
+    pub(super) fn columns<T>(
+        &mut self,
+        headers: &[&'static str],
+        rare: &[&str],
+        items: &[T],
+        row: impl Fn(&T, bool) -> Vec<String>,
+    ) -> anyhow::Result<()> {
+        let is_wide = self.width.is_none_or(|width| width >= WIDE);
+        let rows: Vec<Vec<String>> = items.iter().map(|item| row(item, is_wide)).collect();
+        let is_kept = |column: usize| {
+            let is_empty = || rows.iter().all(|row| row.get(column).is_none_or(|cell| cell == "-"));
+            is_wide || !rare.contains(&headers[column]) || !is_empty()
+        };
+        let kept: Vec<usize> = (0..headers.len()).filter(|column| is_kept(*column)).collect();
+        let headers: Vec<&'static str> = kept.iter().map(|column| headers[*column]).collect();
+        let mut table = Table::new(&headers);
+        for mut row in rows {
+            // A name that nobody would choose takes no room from what is said of the others.
+            if let (Some(name), Some(width)) = (row.first_mut(), self.width.filter(|_| !is_wide)) {
+                *name = cut(name, width / 3);
+            }
+            table.row(kept.iter().filter_map(|column| row.get(*column).cloned()));
+        }
+        Ok(table.write(self.out, self.width)?)
+    }
+
     /// Writes items as JSON.
     pub(super) fn envelope<T: Serialize>(&mut self, verb: &str, items: &[T]) -> anyhow::Result<()> {
         self.envelope_with(verb, items, NoMore {})
@@ -73,4 +101,6 @@ impl Output<'_> {
     }
 }
 
+/// From here on a table has room for what is nice to have.
+const WIDE: usize = 120;
 const LINE: usize = 2_000;

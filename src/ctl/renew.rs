@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use acme::id::Serial;
+use acme::lineage::title;
 use acme::renewal_info::{Window, asked_for};
 use acme::time::Timestamp;
 use anyhow::{Context as _, bail, ensure};
@@ -33,7 +34,7 @@ pub(super) struct Renew {
     /// Every one
     #[arg(long)]
     all: bool,
-    /// Over how much time; each certificate gets its own place in it
+    /// Over how much time; each certificate gets its own place in it.
     /// Left out: at once for hosts, over 6h for the others
     #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
     spread: Option<Duration>,
@@ -85,10 +86,8 @@ impl Renew {
         }
         items.sort_by(|a, b| (a.end, &a.name).cmp(&(b.end, &b.name)));
         output.items("renew", &items, &["NAME", "RENEWED BY", "UNTIL", "SERIAL"], |item| {
-            let more = item.names.len() - 1;
-            let name = if more == 0 { item.name.clone() } else { format!("{} +{more}", item.name) };
             let by = if item.end > now { format!("in {}", left(item.end, now)) } else { ago(item.end, now) };
-            vec![name, by, item.end.to_string(), item.serial.to_string()]
+            vec![title(&item.names), by, item.end.to_string(), item.serial.to_string()]
         })?;
         if !output.json {
             eprintln!(

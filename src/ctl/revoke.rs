@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use acme::id::{AccountId, Serial};
+use acme::lineage::title;
 use acme::problem::plain;
 use acme::revocation::{By, Reason, decide};
 use acme::time::Timestamp;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use store::Store;
 use store::certificate::{Certificate, CertificateStatus};
 
+use super::certificates;
 use super::output::Output;
 use crate::ca::public_key::read_public_key;
 use crate::revocation::{self, Asker};
@@ -108,10 +110,8 @@ impl Revoke {
             return Ok(store.certificates_of_account(&id, now).await?);
         }
         let what = self.what.as_deref().unwrap_or_default();
-        let certificates = match Serial::parse(what) {
-            Some(serial) if what.len() >= 16 && !what.contains('.') => {
-                store.certificate(&serial).await?.into_iter().collect()
-            }
+        let certificates = match certificates::serial(what) {
+            Some(serial) => store.certificate(&serial).await?.into_iter().collect(),
             _ => {
                 let mut all = store.certificates_of_name(&what.to_ascii_lowercase(), LIMIT).await?;
                 all.retain(|certificate| certificate.not_after >= now);
@@ -149,10 +149,8 @@ impl Revoke {
             items.extend(store.certificate(serial).await?.map(item));
         }
         output.items("revoke", &items, &["NAME", "REASON", "NOT AFTER", "SERIAL"], |item| {
-            let more = item.names.len() - 1;
-            let name = if more == 0 { item.name.clone() } else { format!("{} +{more}", item.name) };
             let reason = item.revocation_reason.map(|reason| reason.to_string()).unwrap_or_default();
-            vec![name, reason, item.not_after.to_string(), item.serial.to_string()]
+            vec![title(&item.names), reason, item.not_after.to_string(), item.serial.to_string()]
         })?;
         if !output.json {
             eprintln!("{} revoked; a server that runs publishes it within seconds", items.len());
@@ -181,7 +179,7 @@ fn item(certificate: Certificate) -> Item {
 }
 
 /// Who sits at the keyboard, as far as the environment tells: for the trail, not for a decision.
-fn operator() -> Option<String> {
+pub(super) fn operator() -> Option<String> {
     ["SUDO_USER", "USER", "LOGNAME"]
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|u| !u.is_empty()))

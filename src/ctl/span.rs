@@ -17,6 +17,12 @@ pub(super) fn left(end: Timestamp, now: Timestamp) -> String {
     format!("{sign}{text}")
 }
 
+/// The same in its largest unit alone, where there is little room.
+pub(super) fn brief(end: Timestamp, now: Timestamp) -> String {
+    let text = left(end, now);
+    text.split(' ').next().unwrap_or_default().to_owned()
+}
+
 /// How long ago `then` was.
 pub(super) fn ago(then: Timestamp, now: Timestamp) -> String {
     format!("{} ago", left(now, then))

@@ -67,7 +67,8 @@ fn shrink(widths: &mut [usize], limit: usize) {
     others.iter_mut().rev().for_each(take);
 }
 
-fn cut(text: &str, width: usize) -> String {
+/// The text, or as much of it as fits.
+pub(super) fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }

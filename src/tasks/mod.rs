@@ -18,7 +18,8 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{self, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 
-use acme::id::{AccountId, AuthorizationId};
+use acme::id::{AccountId, AuthorizationId, Serial};
+use acme::time::Timestamp;
 use store::prune::Prune;
 use store::renewal_info::RecordPolls;
 
@@ -40,9 +41,9 @@ pub async fn run(
     let mut recovery = Chore::new("recovery");
     let mut renewal = Chore::new("renewal of the server's own certificate");
     let mut tidying = Chore::new("tidying");
-    let mut noting = Chore::new("noting polls");
+    let mut noting = Chore::new("noting signs of life");
     let mut often = every(LOOK_AGAIN);
-    let mut now_and_then = every(NOTE_POLLS);
+    let mut now_and_then = every(NOTE_SIGNS);
     let mut seldom = every(TIDY);
     loop {
         tokio::select! {
@@ -55,7 +56,7 @@ pub async fn run(
                 let app = Arc::clone(&app);
                 renewal.begin(async move { own::renew(&app).await }).await;
             }
-            _ = now_and_then.tick() => noting.begin(note_polls(Arc::clone(&app))).await,
+            _ = now_and_then.tick() => noting.begin(note_signs(Arc::clone(&app))).await,
             _ = seldom.tick() => tidying.begin(tidy(Arc::clone(&app), stop.clone())).await,
         }
     }
@@ -68,7 +69,7 @@ pub async fn run(
         tidying.stop(GRACE),
         noting.stop(GRACE)
     );
-    note_polls(app).await;
+    note_signs(app).await;
 }
 
 /// The validations under way. One task owns them, so nothing here needs a lock, and no challenge is validated twice at
@@ -177,15 +178,19 @@ async fn tidy(app: Arc<App>, stop: watch::Receiver<bool>) {
     }
 }
 
-/// Writes the polls since the last time down, all in one change. Signs of life that a failing store loses are no loss: there
-/// are more to come.
-async fn note_polls(app: Arc<App>) {
-    let polls = app.polls.take();
-    if polls.is_empty() {
-        return;
-    }
-    if let Err(error) = app.store.write(RecordPolls { polls }).await {
-        tracing::error!(%error, "the polls of the last minute could not be kept");
+/// Writes down the signs of life since the last time. What a failing store loses is no loss: there are more to come.
+async fn note_signs(app: Arc<App>) {
+    let (polls, downloads) = (app.signs.take_polls(), app.signs.take_downloads());
+    let changes = polls.len().max(downloads.len()).div_ceil(SIGNS_BATCH);
+    let some = |signs: &[(Serial, Timestamp)], change: usize| {
+        signs.chunks(SIGNS_BATCH).nth(change).map(<[_]>::to_vec).unwrap_or_default()
+    };
+    for change in 0..changes {
+        // In small bites, so that requests wait for one at most.
+        let change = RecordPolls { polls: some(&polls, change), downloads: some(&downloads, change) };
+        if let Err(error) = app.store.write(change).await {
+            return tracing::error!(%error, "the signs of life of the last minute could not be kept");
+        }
     }
 }
 
@@ -197,8 +202,9 @@ fn every(period: Duration) -> tokio::time::Interval {
 
 /// How often the durable lists are looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
-/// How often polls are written down.
-const NOTE_POLLS: Duration = Duration::from_secs(60);
+/// How often signs of life are written down, and how many in one change.
+const NOTE_SIGNS: Duration = Duration::from_secs(60);
+const SIGNS_BATCH: usize = 1_000;
 /// How often the store is tidied.
 const TIDY: Duration = Duration::from_secs(3_600);
 /// How long finished orders can be looked at after their time.

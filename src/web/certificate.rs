@@ -30,6 +30,7 @@ pub(super) async fn download(
     if let Some(download) = app.downloads.recall(&serial)
         && download.account == *account
     {
+        app.signs.downloaded(&serial, app.clock.now());
         return Ok(with_others(&app, &serial, &download.issuer, 0, download.pem.clone()));
     }
     let (certificate, chain) = own(&app, &serial, account).await?;
@@ -62,6 +63,9 @@ async fn own(app: &App, serial: &Serial, account: &AccountId) -> Result<(Certifi
     let (certificate, chain) = app.store.certificate_with_chain(serial).await?.ok_or_else(missing)?;
     if certificate.account.as_ref() != Some(account) {
         return Err(Problem::unauthorized("that certificate belongs to another account").into());
+    }
+    if certificate.der.is_some() {
+        app.signs.downloaded(serial, app.clock.now());
     }
     Ok((certificate, chain))
 }

@@ -26,7 +26,7 @@ pub(super) async fn read(State(app): State<Arc<App>>, Path(id): Path<String>) ->
     let certificate = found
         .filter(|found| found.status == CertificateStatus::Issued && found.issuer == id.key_id())
         .ok_or_else(|| Problem::not_found("that certificate"))?;
-    app.polls.note(certificate.serial.clone(), app.clock.now());
+    app.signs.polled(certificate.serial.clone(), app.clock.now());
     let body = RenewalInfo { suggested_window: window(&certificate.facts()) };
     let again = look_again(certificate.not_before, certificate.not_after);
     Ok(json::retry_after(json::respond(StatusCode::OK, &body), again.as_secs()))

@@ -7,6 +7,7 @@ use acme::revocation::Reason;
 use acme::time::Timestamp;
 
 use crate::error::Error;
+use crate::script::{Values, query};
 use crate::sql::{Columns, Record, containing, row, rows};
 use crate::store::Store;
 
@@ -125,6 +126,20 @@ impl Store {
         )
     }
 
+    /// The certificates with these serials, in whatever state and order; those that there are. One read for a hundred.
+    ///
+    /// # Errors
+    /// What the database could not do.
+    pub async fn certificates_with_serials(&self, serials: &[Serial]) -> Result<Vec<Certificate>, Error> {
+        let mut found = Vec::new();
+        for some in serials.chunks(100) {
+            let mut values = Values::default();
+            let list = values.list(some.iter().map(|serial| serial.as_str().into()));
+            found.extend(query::<Certificate>(self, WITH_SERIALS.replace("LIST", &list), values.0).await?);
+        }
+        Ok(found)
+    }
+
     /// The certificate with this serial and the chain of its own issuer in PEM; one read.
     ///
     /// # Errors
@@ -219,6 +234,9 @@ impl Store {
     }
 }
 
+pub(crate) const WITH_SERIALS: &str =
+    concat!("SELECT ", columns!(), " FROM certificate c WHERE c.serial IN (LIST)");
+
 pub(crate) const EXPIRING: &str = concat!(
     "SELECT ",
     columns!(),
@@ -242,7 +260,7 @@ impl Purpose {
         }
     }
 
-    fn parse(word: &str) -> Option<Self> {
+    pub(crate) fn parse(word: &str) -> Option<Self> {
         [Self::Acme, Self::Server].into_iter().find(|purpose| purpose.as_str() == word)
     }
 }

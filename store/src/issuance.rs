@@ -2,6 +2,7 @@
 //! before the key is used, and the certificate with the order's end and the trail's row in one commit after it. So there
 //! is never a certificate that the store does not know, and never two for one order.
 
+use acme::attention::fresh_until;
 use acme::id::{AccountId, OrderId, Serial};
 use acme::renewal_info::CertificateId;
 use acme::time::Timestamp;
@@ -68,11 +69,7 @@ impl Change for Intend {
         let intent = script.len();
         statement!(
             script,
-            "INSERT INTO certificate (serial, order_id, account_id, purpose, names, issuer, spki, status, tbs,
-                                      not_before, not_after, created_at)
-             SELECT $1, $2, $3, $4, $5, $6, $7, 'intended', $8, $9, $10, $11
-             WHERE $4 = 'server' OR EXISTS (SELECT 1 FROM orders WHERE id = $2 AND status = 'processing')
-             ON CONFLICT (order_id) WHERE status = 'intended' DO NOTHING",
+            PUT,
             c.serial.as_str(),
             c.order.as_ref().map(OrderId::as_str),
             c.account.as_ref().map(AccountId::as_str),
@@ -84,6 +81,7 @@ impl Change for Intend {
             c.not_before.unix(),
             c.not_after.unix(),
             c.created_at.unix(),
+            fresh_until(&c.facts()).unix(),
         );
         let done = tx.run(script).await?;
         if let Some(order) = &c.order {
@@ -103,6 +101,22 @@ pub(crate) const INTEND: &str = "UPDATE orders SET status = 'processing', csr = 
                      AND NOT EXISTS (SELECT 1 FROM account WHERE thumbprint = $4)
                      OR status = 'processing' AND NOT EXISTS (
                          SELECT 1 FROM certificate WHERE order_id = $1 AND status = 'intended'))";
+
+/// With the current certificate of its names it also learns how often their client comes and polls: if it comes every day,
+/// two days without it are worth a look long before the certificate is due.
+pub(crate) const PUT: &str =
+    "INSERT INTO certificate (serial, order_id, account_id, purpose, names, issuer, spki, status, tbs,
+                              not_before, not_after, created_at, fresh_until, attention_at, polled_every)
+     SELECT $1, $2, $3, $4, $5, $6, $7, 'intended', $8, $9, $10, $11, w.fresh,
+            CASE WHEN w.silent < w.fresh THEN w.silent ELSE w.fresh END, w.every
+     FROM (SELECT l.every,
+                  CASE WHEN l.came >= 3600 AND $11 + 2 * l.came < $12 THEN $11 + 2 * l.came ELSE $12 END AS fresh,
+                  $11 + CASE WHEN 3 * l.every < 129600 THEN 129600 ELSE 3 * l.every END AS silent
+           FROM (SELECT MAX(c.polled_every) AS every, $11 - MAX(c.issued_at) AS came
+                 FROM certificate c
+                 WHERE c.names = $5 AND c.purpose = $4 AND c.status = 'issued' AND c.superseded_by IS NULL) l) w
+     WHERE $4 = 'server' OR EXISTS (SELECT 1 FROM orders WHERE id = $2 AND status = 'processing')
+     ON CONFLICT (order_id) WHERE status = 'intended' DO NOTHING";
 
 /// Keeps the certificate that was signed: the intent turns `issued`, its order `valid` for as long as the certificate
 /// holds, and earlier certificates for the same names and purpose, and the one that the order names, are superseded. A crash after it leaves a certificate

@@ -12,6 +12,8 @@
 //! | [`revocation`] | what is revoked, which keys are blocked, the numbers of the lists that say so |
 //! | [`renewal_info`] | polls, windows that were asked for, and what an order replaces: RFC 9773 |
 //! | [`outbox`] | what people are to be told, until they were |
+//! | [`lineage`] | sets of names with all that is known of them, and which need attention |
+//! | [`care`] | what the operator says about names |
 //! | [`audit`] | what happened, for ever |
 //! | [`prune`] | what need not be kept |
 //!
@@ -32,9 +34,11 @@ mod writer;
 pub mod account;
 pub mod audit;
 pub mod authorization;
+pub mod care;
 pub mod certificate;
 pub mod external_account;
 pub mod issuance;
+pub mod lineage;
 pub mod order;
 pub mod outbox;
 pub mod prune;

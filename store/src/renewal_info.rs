@@ -61,23 +61,28 @@ impl Store {
     }
 }
 
-/// Keeps when clients last asked about certificates: a whole batch in one change. A crash after it leaves it kept, one
-/// before it loses a minute of signs of life. What it does not find it leaves out.
-#[derive(Clone, Debug)]
+/// Keeps when clients last asked about certificates, and when they first fetched them: a whole batch in one change. How
+/// often they ask is learnt on the way. A crash after it leaves it kept, one before it loses a minute of signs of life.
+/// What it does not find it leaves out.
+#[derive(Clone, Debug, Default)]
 pub struct RecordPolls {
-    /// Which certificate, and when.
+    /// Which certificate was asked about, and when.
     pub polls: Vec<(Serial, Timestamp)>,
+    /// Which was fetched, and when. Only the first time is kept.
+    pub downloads: Vec<(Serial, Timestamp)>,
 }
 
 impl Change for RecordPolls {
     type Outcome = ();
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
-        for some in self.polls.chunks(CHUNK) {
-            let mut values = Values::default();
-            let rows =
-                values.rows(some.iter().map(|(serial, at)| [serial.as_str().into(), at.unix().into()]));
-            tx.execute(POLLED.replace("ROWS", &rows), values.0).await?;
+        for (signs, sql) in [(&self.polls, POLLED), (&self.downloads, DOWNLOADED)] {
+            for some in signs.chunks(CHUNK) {
+                let mut values = Values::default();
+                let rows =
+                    values.rows(some.iter().map(|(serial, at)| [serial.as_str().into(), at.unix().into()]));
+                tx.execute(sql.replace("ROWS", &rows), values.0).await?;
+            }
         }
         Ok(())
     }
@@ -149,13 +154,35 @@ pub(crate) const BEFORE: &str = "SELECT issued_at, not_before, not_after FROM (
              ORDER BY issued_at DESC LIMIT $3) n) n
      WHERE account_id = $2 ORDER BY issued_at DESC LIMIT $3";
 
-pub(crate) const POLLED: &str = "WITH polls (serial, at) AS (VALUES ROWS)
-     UPDATE certificate SET polled_at = polls.at FROM polls WHERE certificate.serial = polls.serial";
+/// How often a client polls is the mean of the distances, the later the heavier. One that tries again at once, or comes
+/// back after an outage, does not change what is known of it by much. The numbers are those of `acme::attention`.
+pub(crate) const POLLED: &str = "WITH polls (serial, at) AS (VALUES ROWS),
+     learnt (serial, at, every, fresh) AS (
+         SELECT c.serial, p.at, CASE
+                    WHEN c.polled_at IS NULL OR p.at - c.polled_at < 600 THEN c.polled_every
+                    WHEN c.polled_every IS NULL AND p.at - c.polled_at > 604800 THEN 604800
+                    WHEN c.polled_every IS NULL THEN p.at - c.polled_at
+                    WHEN p.at - c.polled_at > 3 * c.polled_every THEN 3 * c.polled_every / 2
+                    ELSE (3 * c.polled_every + p.at - c.polled_at) / 4 END,
+                c.fresh_until
+         FROM polls p CROSS JOIN certificate c WHERE c.serial = p.serial)
+     UPDATE certificate SET polled_at = learnt.at, polled_every = learnt.every,
+         attention_at = CASE
+             WHEN learnt.at + CASE WHEN 3 * learnt.every > 129600 THEN 3 * learnt.every ELSE 129600 END < learnt.fresh
+             THEN learnt.at + CASE WHEN 3 * learnt.every > 129600 THEN 3 * learnt.every ELSE 129600 END
+             ELSE learnt.fresh END
+     FROM learnt WHERE certificate.serial = learnt.serial";
 
-pub(crate) const ASK: &str = "UPDATE certificate SET asked_start = $2, asked_end = $3
+pub(crate) const DOWNLOADED: &str = "WITH fetched (serial, at) AS (VALUES ROWS)
+     UPDATE certificate SET downloaded_at = fetched.at FROM fetched
+     WHERE certificate.serial = fetched.serial AND certificate.downloaded_at IS NULL";
+
+pub(crate) const ASK: &str = "UPDATE certificate SET asked_start = $2, asked_end = $3,
+         fresh_until = CASE WHEN $2 < fresh_until THEN $2 ELSE fresh_until END,
+         attention_at = CASE WHEN $2 < attention_at THEN $2 ELSE attention_at END
      WHERE serial = $1 AND status = 'issued' AND superseded_by IS NULL";
 
-/// How many polls one statement keeps.
+/// How many polls or downloads one statement keeps.
 const CHUNK: usize = 250;
 
 impl Record for Predecessor {

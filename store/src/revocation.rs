@@ -154,6 +154,17 @@ pub struct Line {
     pub reason: Reason,
 }
 
+/// The last list of an issuer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List {
+    /// Whose.
+    pub issuer: String,
+    /// When it was made.
+    pub this_update: Timestamp,
+    /// When there is a later one at the latest.
+    pub next_update: Timestamp,
+}
+
 impl Store {
     /// How often a certificate was revoked or a key blocked: one read by which a server sees that somebody else did.
     ///
@@ -174,6 +185,14 @@ impl Store {
         let mut lines = lines?;
         lines.sort_unstable_by(|a, b| (a.at, &a.serial).cmp(&(b.at, &b.serial)));
         Ok(lines)
+    }
+
+    /// The lists that were made last: of which issuer, from when, and until when one of a later date is promised.
+    ///
+    /// # Errors
+    /// What the database could not do.
+    pub async fn lists(&self) -> Result<Vec<List>, Error> {
+        rows!(self, List, "SELECT issuer, this_update, next_update FROM crl ORDER BY issuer")
     }
 
     /// The keys that are accepted nowhere: SHA-256 of their SubjectPublicKeyInfo.
@@ -237,6 +256,16 @@ struct Last {
 impl Record for Last {
     fn read(row: &impl Columns) -> Result<Self, Error> {
         Ok(Self { number: number(row, "number")?, this_update: row.time("this_update")? })
+    }
+}
+
+impl Record for List {
+    fn read(row: &impl Columns) -> Result<Self, Error> {
+        Ok(Self {
+            issuer: row.string("issuer")?,
+            this_update: row.time("this_update")?,
+            next_update: row.time("next_update")?,
+        })
     }
 }
 

@@ -25,6 +25,22 @@ impl Desk {
         desk
     }
 
+    /// With a fleet that somebody has to look after, and a CA whose certificates can be read.
+    pub(crate) async fn with_troubles() -> Self {
+        let desk =
+            Self::bare("servers = [\"10.0.0.53\"]\n[resolver.pins]\n\"*.corp.lan\" = [\"192.168.1.10\"]\n");
+        let path = desk.dir.path();
+        let made = path.join("made");
+        let line =
+            format!("ca-ctl init --dir {} --url https://ca.corp.lan --permit corp.lan", made.display());
+        let cli = Cli::try_parse_from(line.split(' ')).expect("it is one");
+        cli.run(&Clock::standing_at(rows::days_ago(200)), &mut Vec::new()).await.expect("a CA");
+        fs::copy(made.join("root.pem"), path.join("root.pem")).expect("copied");
+        fs::copy(made.join("intermediate.pem"), path.join("i.pem")).expect("copied");
+        rows::fill_with_troubles(&format!("sqlite:{}", path.join("ca.db").display())).await;
+        desk
+    }
+
     /// Without a store, with these lines in `[resolver]`.
     pub(crate) fn bare(resolver: &str) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
@@ -34,6 +50,10 @@ impl Desk {
         );
         fs::write(dir.path().join("acme-ca.toml"), text).expect("written");
         Self { dir }
+    }
+
+    pub(crate) fn store(&self) -> String {
+        format!("sqlite:{}", self.dir.path().join("ca.db").display())
     }
 
     pub(crate) fn config(&self) -> PathBuf {
@@ -51,6 +71,7 @@ impl Desk {
         if let Err(error) = done {
             text.push_str(&format!("exit {}: {error:#}\n", status(&error)));
         }
+        let text = text.replace(&self.dir.path().display().to_string(), "DIR");
         assert!(!text.contains('\u{1b}'), "no colour where nobody asked for it: {text}");
         text
     }

@@ -17,6 +17,9 @@ const VERBS: &[(&[&str], &str)] = &[
     (&["list-expiring", "--all"], "list-expiring-all"),
     (&["show", "one.corp.lan"], "show-name"),
     (&["renew", "--host", "one.corp.lan"], "renew-host"),
+    (&["names", "list"], "names-list"),
+    (&["status"], "status"),
+    (&["explain", "failed.corp.lan"], "explain-validated"),
     (&["orders"], "orders"),
     (&["orders", "--failed"], "orders-failed"),
     (&["resolve", "one.corp.lan"], "resolve-pinned-corp-lan"),
@@ -43,6 +46,9 @@ async fn json_has_the_form_that_is_kept_with_the_server_up_and_with_it_down() {
         up.push(items);
     }
     assert!(ca.terminate().success());
+    // Signs of life of the last minute are kept at the end.
+    let issued = ca.ctl_items(&["names", "show", "one.corp.lan"]).remove(0);
+    assert!(issued["downloaded_at"].is_string(), "{issued}");
     for ((verb, _), up) in VERBS.iter().zip(&up) {
         let down = ca.ctl_items(verb);
         let names = |items: &[Value]| items.iter().map(|item| item["name"].clone()).collect::<Vec<_>>();

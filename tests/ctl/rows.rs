@@ -9,12 +9,14 @@ use acme::id::{
     AccountId, AuditId, AuthorizationId, ExternalAccountId, ID_RANDOM, OrderId, SERIAL_RANDOM, Serial,
 };
 use acme::identifier::{Identifier, name_set};
+use acme::lineage::Mute;
 use acme::order::{AccountStatus, AuthorizationStatus, OrderStatus};
 use acme::renewal_info::Window;
 use acme::time::Timestamp;
 use store::account::{Account, CreateAccount};
 use store::audit::AuditEvent;
 use store::authorization::{Authorization, Validated, Verdict};
+use store::care::{SetCare, Wish};
 use store::certificate::{Certificate, CertificateStatus, Issuer, Purpose};
 use store::external_account::{CreateExternalAccount, ExternalAccount, MacKey, RevokeExternalAccount};
 use store::issuance::{Intend, Issued, PutIssuer};
@@ -32,6 +34,16 @@ pub(crate) async fn fill(url: &str) {
     let store = Store::open(url, &Options::default()).await.expect("a store");
     let mut rows = Rows { store, made: 0 };
     rows.put().await;
+    rows.store.close().await;
+}
+
+/// Fills the store with what a fleet looks like that somebody has to look after: hosts that fail for the same reason, a
+/// client that fell silent, and what the operator said.
+pub(crate) async fn fill_with_troubles(url: &str) {
+    fill(url).await;
+    let store = Store::open(url, &Options::default()).await.expect("a store");
+    let mut rows = Rows { store, made: 1_000 };
+    rows.put_troubles().await;
     rows.store.close().await;
 }
 
@@ -79,10 +91,48 @@ impl Rows {
         self.signs_of_life().await;
     }
 
+    async fn put_troubles(&mut self) {
+        let account = self.account_of("another thumbprint").await;
+        for name in ["expired.corp.lan", "critical.corp.lan"] {
+            for hours in [30, 6] {
+                let order = self.order(&account, &[name], hours_ago(hours)).await;
+                self.fail(&order, servfail_of(name)).await;
+            }
+        }
+        for days in [70, 69, 68, 67, 66, 65] {
+            self.certificate(&account, &["daily.corp.lan"], days_ago(days), 30).await;
+        }
+        let serial = |found: Vec<Certificate>| found.into_iter().next().expect("it is there").serial;
+        let late = serial(self.store.certificates_of_name("late.corp.lan", 1).await.expect("read"));
+        for days in [15, 14, 13] {
+            let polls = vec![(late.clone(), days_ago(days))];
+            self.store.write(RecordPolls { polls, downloads: Vec::new() }).await.expect("kept");
+        }
+        let fresh = serial(self.store.certificates_of_name("fresh.corp.lan", 1).await.expect("read"));
+        let downloads = vec![(fresh, days_ago(10).plus(Duration::from_secs(4)))];
+        self.store.write(RecordPolls { polls: Vec::new(), downloads }).await.expect("kept");
+
+        let infra = || Wish::Owner(Some("infra".into()));
+        self.say("*.corp.lan", infra()).await;
+        self.say("critical.corp.lan", Wish::Owner(Some("dev".into()))).await;
+        let mute = Mute { until: now().plus(3 * DAY), reason: "waits for new hardware".into() };
+        self.say("overdue.corp.lan", Wish::Mute(Some(mute))).await;
+        self.say("daily.corp.lan", Wish::Forget(Some(days_ago(1)))).await;
+    }
+
+    async fn say(&mut self, subject: &str, wish: Wish) {
+        let audit = self.event("name-said");
+        self.store.write(SetCare { subject: subject.into(), wish, audit }).await.expect("kept");
+    }
+
     async fn account(&mut self) -> AccountId {
+        self.account_of("thumbprint").await
+    }
+
+    async fn account_of(&mut self, thumbprint: &str) -> AccountId {
         let id = AccountId::mint(days_ago(100), self.next());
         let account = Account {
-            thumbprint: "thumbprint".into(),
+            thumbprint: thumbprint.into(),
             id: id.clone(),
             jwk: "{}".into(),
             status: AccountStatus::Valid,
@@ -202,7 +252,7 @@ impl Rows {
     async fn signs_of_life(&mut self) {
         let polled = self.store.certificates_of_name("fresh.corp.lan", 1).await.expect("read").remove(0);
         let polls = vec![(polled.serial, hours_ago(5))];
-        self.store.write(RecordPolls { polls }).await.expect("kept");
+        self.store.write(RecordPolls { polls, downloads: Vec::new() }).await.expect("kept");
         let wanted = self.store.certificates_of_name("due.corp.lan", 1).await.expect("read").remove(0);
         let window = Window { start: hours_ago(2), end: hours_ago(1) };
         let wishes = vec![(wanted.serial, window, self.event("renewal-asked"))];
@@ -269,8 +319,12 @@ impl Rows {
 }
 
 fn servfail() -> Failure {
+    servfail_of("nowhere.corp.lan")
+}
+
+fn servfail_of(name: &str) -> Failure {
     let lookup = |record: &str| Lookup {
-        name: "nowhere.corp.lan".into(),
+        name: name.into(),
         record: record.into(),
         server: "10.0.0.53".into(),
         answer: "SERVFAIL".into(),
@@ -280,8 +334,8 @@ fn servfail() -> Failure {
     Failure {
         phase: Phase::Dns,
         reason: Reason::Servfail,
-        name: "nowhere.corp.lan".into(),
-        detail: "10.0.0.53 answered SERVFAIL for nowhere.corp.lan".into(),
+        name: name.into(),
+        detail: format!("10.0.0.53 answered SERVFAIL for {name}"),
         first_bytes: None,
         evidence: Evidence { lookups: vec![lookup("A"), lookup("AAAA")], dials: Vec::new() },
     }
@@ -313,7 +367,7 @@ fn unanswered() -> Failure {
     }
 }
 
-fn days_ago(days: u32) -> Timestamp {
+pub(crate) fn days_ago(days: u32) -> Timestamp {
     now().minus(days * DAY)
 }
 

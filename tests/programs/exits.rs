@@ -34,7 +34,7 @@ async fn each_end_of_ca_ctl_has_its_status() {
     assert!(!ca.path("ca.db").exists(), "who only looks makes nothing");
     ca.start().await;
     ended(&mut ctl(&ca, &["list"])).must_be(0, &[]);
-    ended(&mut ctl(&ca, &["list-expiring"])).must_be(0, &["0 shown"]);
+    ended(&mut ctl(&ca, &["list-expiring"])).must_be(0, &["0 of 1 names need attention."]);
     ended(&mut ctl(&ca, &["show", "unheard-of.lan"])).must_be(1, &["unheard-of.lan", "ca-ctl list"]);
     ended(&mut ctl(&ca, &["resolve", "a..b"])).must_be(1, &["a..b"]);
 }
@@ -49,13 +49,39 @@ fn a_terminal_is_told_the_same_as_a_file() {
 }
 
 #[tokio::test]
+async fn who_asks_for_health_is_told_by_the_exit_status_as_by_a_plugin() {
+    let mut ca = Ca::new();
+    // What cannot be told is unknown, and so is what was asked wrongly; elsewhere these are 69 and 64.
+    let said = ended(&mut ctl(&ca, &["check", "certs"]));
+    said.must_be(3, &["there is no store"]);
+    assert!(said.out.starts_with("CERTS UNKNOWN - ") && said.out.lines().count() == 1, "{said}");
+    ended(&mut ctl(&ca, &["list-expiring", "--exit-code"])).must_be(3, &["there is no store"]);
+    ended(&mut ctl(&ca, &["status"])).must_be(69, &["there is no store"]);
+    ended(Command::new(CA_CTL).args(["check", "everything"])).must_be(3, &["everything"]);
+    ended(Command::new(CA_CTL).args(["--config", "check", "list", "--everything"]))
+        .must_be(64, &["--everything"]);
+    ended(Command::new(CA_CTL).args(["--json", "check"])).must_be(3, &[]);
+    ca.start().await;
+    for words in [
+        &["check", "all"][..],
+        &["check", "ca"],
+        &["status", "--exit-code"],
+        &["list-expiring", "--exit-code"],
+    ] {
+        ended(&mut ctl(&ca, words)).must_be(0, &[]);
+    }
+    let said = ended(&mut ctl(&ca, &["check", "certs"]));
+    assert!(said.out.starts_with("CERTS OK - 1 names | expired=0;0;0 critical=0;0;0 stale=0"), "{said}");
+}
+
+#[tokio::test]
 async fn data_goes_to_one_stream_and_words_to_the_other() {
     let mut ca = Ca::new();
     ca.start().await;
     let said = ended(&mut ctl(&ca, &["list-expiring", "--all"]));
-    said.must_be(0, &["1 shown, 0 of them expired"]);
+    said.must_be(0, &["0 of 1 names need attention."]);
     assert_eq!(said.out.lines().count(), 2, "a header and a row: {said}");
-    assert!(!said.out.contains("shown"), "{said}");
+    assert!(!said.out.contains("attention"), "{said}");
     let said = ended(&mut ctl(&ca, &["list-expiring", "--all", "--json"]));
     let json: serde_json::Value = serde_json::from_str(&said.out).expect("one JSON object");
     assert_eq!(json["items"].as_array().map(Vec::len), Some(1));

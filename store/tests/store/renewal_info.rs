@@ -104,7 +104,7 @@ both! {
         let mut polls: Vec<_> = (0..600).map(|_| (serial(), day(1))).collect();
         polls.insert(300, (first.serial.clone(), day(2)));
         let before = world.store.stats();
-        world.store.write(RecordPolls { polls }).await.unwrap();
+        world.store.write(RecordPolls { polls, downloads: Vec::new() }).await.unwrap();
         let after = world.store.stats();
         assert_eq!((after.commits - before.commits, after.statements - before.statements), (1, 3));
         assert_eq!(world.store.certificate(&first.serial).await.unwrap().unwrap().polled_at, Some(day(2)));
