@@ -242,7 +242,7 @@ impl Purpose {
         }
     }
 
-    fn parse(word: &str) -> Option<Self> {
+    pub(crate) fn parse(word: &str) -> Option<Self> {
         [Self::Acme, Self::Server].into_iter().find(|purpose| purpose.as_str() == word)
     }
 }

@@ -11,6 +11,8 @@
 //! | [`certificate`] | certificates and the chains of their issuers |
 //! | [`revocation`] | what is revoked, which keys are blocked, the numbers of the lists that say so |
 //! | [`renewal_info`] | polls, windows that were asked for, and what an order replaces: RFC 9773 |
+//! | [`observation`] | what addresses really serve, as probes saw it |
+//! | [`served`] | what probes must know of the certificates that they are shown |
 //! | [`audit`] | what happened, for ever |
 //! | [`prune`] | what need not be kept |
 //!
@@ -34,10 +36,12 @@ pub mod authorization;
 pub mod certificate;
 pub mod external_account;
 pub mod issuance;
+pub mod observation;
 pub mod order;
 pub mod prune;
 pub mod renewal_info;
 pub mod revocation;
+pub mod served;
 
 pub use error::Error;
 pub use open::Options;

@@ -4,7 +4,8 @@
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 
 use crate::{
-    Options, Store, account, authorization, certificate, issuance, order, prune, renewal_info, revocation,
+    Options, Store, account, authorization, certificate, issuance, observation, order, prune, renewal_info,
+    revocation, served,
 };
 
 /// The plan of a statement with nothing bound, one line a step.
@@ -54,6 +55,16 @@ async fn no_statement_that_is_run_often_reads_a_whole_table() {
         (revocation::REVISION, "PRIMARY KEY (what=?)"),
         (revocation::REVOKED, "certificate_revoked (issuer=? AND not_after>?)"),
         (revocation::OF_KEY, "certificate_spki"),
+        (observation::OF_HOST, "observation_host (host=?)"),
+        (observation::OF_TARGET, "PRIMARY KEY (target=?)"),
+        (observation::EVERY, "PRIMARY KEY"),
+        (observation::REMOVE, "PRIMARY KEY (target=? AND address=?)"),
+        (observation::FORGET, "PRIMARY KEY (target=?)"),
+        (observation::CHANGES, "PRIMARY KEY (target=?)"),
+        (observation::SHORTEN, "PRIMARY KEY (target=?)"),
+        (served::ISSUED, "sqlite_autoindex_certificate"),
+        (served::CURRENT, "certificate_current (names>?)"),
+        (served::LAST_EVIDENCE, "authz_valid (account_id=? AND identifier_value=?)"),
         (prune::UNLINK, "orders_expiry"),
         (prune::DELETE, "orders_expiry"),
     ];

@@ -16,6 +16,8 @@ mod certificates;
 #[cfg(test)]
 mod external_accounts;
 #[cfg(test)]
+mod observations;
+#[cfg(test)]
 mod open;
 #[cfg(test)]
 mod orders;
