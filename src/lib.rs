@@ -7,7 +7,7 @@
 //! | 4 front | [`serve`] listeners, TLS, orderly stop; [`ctl`] the operator's commands |
 //! | 3 doors | [`web`] HTTP in; [`tasks`] time and queue in |
 //! | 2 works | [`issuance`], [`recheck`], [`revocation`], [`validate`] |
-//! | 1 rooms | [`ca`], [`policy`], [`limits`], [`resolver`], [`metrics`]; [`config`] reads their settings |
+//! | 1 rooms | [`ca`], [`policy`], [`limits`], [`resolver`], [`probe`], [`metrics`]; [`config`] reads their settings |
 //! | 0 crates | `store` above `acme` |
 //!
 //! [`App`] is what the doors share; [`clock`] is where the time comes from.
@@ -21,6 +21,7 @@ pub mod issuance;
 pub mod limits;
 pub mod metrics;
 pub mod policy;
+pub mod probe;
 pub mod quickstart;
 pub mod recent;
 pub mod recheck;
