@@ -4,6 +4,7 @@
 
 mod file;
 mod nearest;
+mod probes;
 mod url;
 
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ pub use self::url::ServerUrl;
 
 use crate::limits::Rate;
 use crate::policy::Rule;
-use crate::{ca, limits, policy, resolver, validate};
+use crate::{ca, limits, policy, probe, resolver, validate};
 
 /// The configuration, judged.
 #[derive(Clone, Debug)]
@@ -55,6 +56,8 @@ pub struct Config {
     pub limits: limits::Settings,
     /// When a certificate is overdue, and when critical.
     pub renewal: Thresholds,
+    /// Where is looked whether certificates are really served.
+    pub probe: probe::Settings,
 }
 
 /// Who may have an account, RFC 8555 7.3.
@@ -153,6 +156,7 @@ impl Config {
         Ok(Self {
             host: url.host().clone(),
             url: url.to_string(),
+            probe: probes::settings(&file.probe, &listen)?,
             listen,
             plain_listen: addresses("server.plain_listen", &file.server.plain_listen)?,
             status_listen: addresses("server.status_listen", &file.server.status_listen)?,
