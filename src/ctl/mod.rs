@@ -6,6 +6,7 @@ mod eab;
 mod orders;
 mod output;
 mod policy;
+mod probe;
 mod renew;
 mod resolve;
 mod revoke;
@@ -70,6 +71,8 @@ enum Verb {
     Policy(policy::Policy),
     /// Look a name up as the validator does, or judge an address
     Resolve(resolve::Resolve),
+    /// Look at the certificate that is really served. Exit status: 0 well, 1 warning, 2 critical, 3 could not look
+    Probe(probe::Probe),
 }
 
 /// Exit statuses, after sysexits.h.
@@ -78,6 +81,8 @@ pub mod exit {
     pub const FAILED: u8 = 1;
     /// The command line is wrong.
     pub const USAGE: u8 = 64;
+    /// Where health is asked: it could not be found out.
+    pub const UNKNOWN: u8 = 3;
     /// The store cannot be reached.
     pub const UNAVAILABLE: u8 = 69;
     /// The permission is missing.
@@ -90,6 +95,14 @@ impl Cli {
     /// # Errors
     /// A sentence for standard error; [`status`] tells the exit status that goes with it.
     pub async fn run(self, clock: &Clock, out: &mut dyn Write) -> anyhow::Result<()> {
+        let asks_health = matches!(self.verb, Verb::Probe(_));
+        match self.carry_out(clock, out).await {
+            Err(error) if asks_health && !error.is::<Unwell>() => Err(error.context(Unwell(exit::UNKNOWN))),
+            done => done,
+        }
+    }
+
+    async fn carry_out(self, clock: &Clock, out: &mut dyn Write) -> anyhow::Result<()> {
         // A shell's COLUMNS that is no number is no reason to say nothing.
         let columns = self.columns.and_then(|columns| columns.parse().ok());
         let width = columns.or_else(table::terminal_width);
@@ -116,6 +129,7 @@ impl Cli {
             Verb::Renew(renew) => renew.run(&store, output).await,
             Verb::Eab(eab) => eab.run(&config, &store, output).await,
             Verb::Revoke(revoke) => revoke.run(&store, output).await,
+            Verb::Probe(probe) => probe.run(&config, &store, clock, output).await,
             Verb::Ceremony(_) | Verb::Resolve(_) | Verb::Policy(_) => Ok(()),
         };
         store.close().await;
@@ -123,8 +137,27 @@ impl Cli {
     }
 }
 
+/// The answer of a command that asks for health, when it is not well: the exit status of a Nagios plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unwell(pub u8);
+
+impl std::fmt::Display for Unwell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.0 {
+            1 => "warning",
+            2 => "critical",
+            _ => "it could not be found out",
+        })
+    }
+}
+
+impl std::error::Error for Unwell {}
+
 /// The exit status for an error.
 pub fn status(error: &anyhow::Error) -> u8 {
+    if let Some(Unwell(status)) = error.downcast_ref() {
+        return *status;
+    }
     let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
     if io.is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied) {
         return exit::NO_PERMISSION;
