@@ -42,6 +42,8 @@ pub(super) struct File {
     /// Who is told when something needs attention.
     #[serde(default)]
     pub(super) alerts: Alerts,
+    /// Where is looked whether certificates are really served.
+    pub(super) probe: Probe,
 }
 
 #[derive(Debug, Deserialize)]
@@ -218,4 +220,52 @@ pub(super) struct Renewal {
     pub(super) warn: Option<f64>,
     /// The part from which it is critical. Default: 0.93.
     pub(super) critical: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Probe {
+    /// How often each target is looked at. Default: `10m`; from `1m` to `1d`.
+    pub(super) interval: Option<String>,
+    /// Whether every name and address with a certificate is a target, without being named here. Default: `true`. A wildcard
+    /// is none: nothing can be dialled for it.
+    pub(super) auto: Option<bool>,
+    /// The port where those are looked at. Default: 443.
+    pub(super) port: Option<u16>,
+    /// Hosts that are no targets by themselves: `name`, `*.suffix` (every depth below), addresses and networks. Default:
+    /// none. A `[[probe.target]]` is looked at all the same.
+    #[serde(default)]
+    pub(super) skip: Vec<String>,
+    /// How many hosts are looked at at once. Default: 8, which is the most.
+    pub(super) concurrency: Option<usize>,
+    /// How long each step of a look may take: the connection, what is said before TLS, the handshake. Default: `5s`; from
+    /// `100ms` to `30s`.
+    pub(super) timeout: Option<String>,
+    /// Further places: other ports, protocols, names.
+    #[serde(default)]
+    pub(super) target: Vec<ProbeTarget>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProbeTarget {
+    /// The name or address that clients ask for. No wildcard: one of the names that it covers would do.
+    pub(super) host: String,
+    /// The port. Default: the usual one of `starttls`, else `probe.port`.
+    pub(super) port: Option<u16>,
+    /// What is spoken before TLS: `smtp`, `imap`, `pop3`, `ldap`, `postgres`, `mysql`, `xmpp`. Default: nothing, TLS
+    /// begins at once.
+    pub(super) starttls: Option<String>,
+    /// The name that the server is asked for and that its certificate is to cover. Default: `host`.
+    pub(super) sni: Option<String>,
+    /// Addresses to dial, whatever the name leads to; they may always be dialled. Default: those of `host`.
+    #[serde(default)]
+    pub(super) connect: Vec<String>,
+    /// Whose certificate is expected: `ours`; `public`, one of a public authority; `nothing`, for a host that is mostly
+    /// off: that nobody answers is well, and what is shown is judged as ours. Default: `ours`.
+    pub(super) expect: Option<String>,
+    /// Who looks after it, for tables and alerts. Default: nobody.
+    pub(super) owner: Option<String>,
+    /// How often it is looked at. Default: `probe.interval`; from `1m` to `1d`.
+    pub(super) interval: Option<String>,
 }

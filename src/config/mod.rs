@@ -5,6 +5,7 @@
 mod alerts;
 mod file;
 mod nearest;
+mod probes;
 mod url;
 
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ pub use self::url::ServerUrl;
 
 use crate::limits::Rate;
 use crate::policy::Rule;
-use crate::{ca, limits, notify, policy, resolver, validate};
+use crate::{ca, limits, notify, policy, probe, resolver, validate};
 
 /// The configuration, judged.
 #[derive(Clone, Debug)]
@@ -58,6 +59,8 @@ pub struct Config {
     pub renewal: Thresholds,
     /// Who is told when something needs attention.
     pub alerts: notify::Settings,
+    /// Where is looked whether certificates are really served.
+    pub probe: probe::Settings,
 }
 
 /// Who may have an account, RFC 8555 7.3.
@@ -156,6 +159,7 @@ impl Config {
         Ok(Self {
             host: url.host().clone(),
             url: url.to_string(),
+            probe: probes::settings(&file.probe, &listen)?,
             listen,
             plain_listen: addresses("server.plain_listen", &file.server.plain_listen)?,
             status_listen: addresses("server.status_listen", &file.server.status_listen)?,

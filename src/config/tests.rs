@@ -163,6 +163,25 @@ fn each_value_is_judged_and_the_error_names_its_key() {
         (sink("type = \"exec\""), "alerts.sink.program"),
         (sink("type = \"exec\"\nprogram = \"/bin/true\"\ntimeout = \"1h\""), "alerts.sink.timeout"),
         (with("[renewal]\ncritical = nan"), "renewal"),
+        (with("[probe]\ninterval = \"1s\""), "probe.interval"),
+        (with("[probe]\nport = 0"), "probe.port"),
+        (with("[probe]\nskip = [\"a..b\"]"), "probe.skip"),
+        (with("[probe]\nconcurrency = 9"), "probe.concurrency"),
+        (with("[probe]\nconcurrency = 0"), "probe.concurrency"),
+        (with("[probe]\ntimeout = \"1h\""), "probe.timeout"),
+        (with("[[probe.target]]\nhost = \"*.b.lan\""), "probe.target.host"),
+        (with("[[probe.target]]\nhost = \"fd00::0:1\""), "probe.target.host"),
+        (with("[[probe.target]]\nhost = \"b.lan\"\nport = 0"), "probe.target.port"),
+        (with("[[probe.target]]\nhost = \"b.lan\"\nstarttls = \"ftp\""), "probe.target.starttls"),
+        (with("[[probe.target]]\nhost = \"b.lan\"\nsni = \"*.b.lan\""), "probe.target.sni"),
+        (with("[[probe.target]]\nhost = \"b.lan\"\nconnect = [\"c.lan\"]"), "probe.target.connect"),
+        (with("[[probe.target]]\nhost = \"b.lan\"\nexpect = \"theirs\""), "probe.target.expect"),
+        (with("[[probe.target]]\nhost = \"b.lan\"\nowner = \"\""), "probe.target.owner"),
+        (with("[[probe.target]]\nhost = \"b.lan\"\ninterval = \"2d\""), "probe.target.interval"),
+        (
+            with("[[probe.target]]\nhost = \"b.lan\"\n[[probe.target]]\nhost = \"B.lan\"\nport = 443"),
+            "probe.target",
+        ),
     ];
     for (text, key) in cases {
         let error = refused(&text);
@@ -250,4 +269,19 @@ fn sinks_stand_in_their_order_and_their_files_beside_the_configuration() {
         "{GOOD}[[alerts.sink]]\ntype = \"ntfy\"\nurl = \"https://u:hunter2@x\"\ntopic = \"a\""
     ));
     assert!(!error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn targets_have_the_usual_port_of_their_protocol_and_addresses_are_dialled_as_they_stand() {
+    let config = parse(GOOD).unwrap().probe;
+    let own = Some("127.0.0.1:8443".parse().unwrap());
+    assert_eq!(config, probe::Settings { own, ..probe::Settings::default() });
+
+    let more = "[probe]\nport = 8443\nskip = [\"*.lab.lan\"]\n[[probe.target]]\nhost = \"mail.lan\"\nstarttls = \"smtp\"\n\
+                [[probe.target]]\nhost = \"10.0.0.9\"\nexpect = \"nothing\"\ninterval = \"1h\"\n";
+    let config = parse(&format!("{GOOD}\n{more}")).unwrap().probe;
+    let keys: Vec<String> = config.targets.iter().map(probe::Target::key).collect();
+    assert_eq!(keys, ["mail.lan:25", "10.0.0.9:8443"]);
+    assert_eq!(config.targets[1].connect, ["10.0.0.9".parse::<IpAddr>().unwrap()]);
+    assert_eq!(config.targets[1].expect, probe::Expect::Nothing);
 }

@@ -12,6 +12,7 @@ mod names;
 mod orders;
 mod output;
 mod policy;
+mod probe;
 mod renew;
 mod resolve;
 mod revoke;
@@ -98,6 +99,8 @@ enum Verb {
     /// Whether people can be told
     #[command(subcommand)]
     Alerts(alerts::Alerts),
+    /// Look at the certificate that is really served. Exit status: 0 well, 1 warning, 2 critical, 3 could not look
+    Probe(probe::Probe),
 }
 
 /// Exit statuses, after sysexits.h.
@@ -123,6 +126,7 @@ impl Cli {
             Verb::Check(_) => (None, true),
             Verb::ListExpiring(list) => (None, list.exit_code),
             Verb::Status(status) => (None, status.exit_code),
+            Verb::Probe(_) => (None, true),
             _ => (None, false),
         };
         let done = self.answer(clock, out).await;
@@ -177,6 +181,7 @@ impl Cli {
             Verb::Renew(renew) => renew.run(&store, output).await,
             Verb::Eab(eab) => eab.run(&config, &store, output).await,
             Verb::Revoke(revoke) => revoke.run(&store, output).await,
+            Verb::Probe(probe) => probe.run(&config, &store, clock, output).await,
             Verb::Ceremony(_) | Verb::Resolve(_) | Verb::Policy(_) | Verb::Alerts(_) => Ok(()),
         };
         store.close().await;

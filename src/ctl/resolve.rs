@@ -12,8 +12,7 @@ use serde::Serialize;
 
 use super::output::Output;
 use crate::config::Config;
-use crate::resolver::Resolver;
-use crate::validate::Targets;
+use crate::resolver::{Resolver, Targets};
 
 /// Look a name up as the validator does: pins, servers asked, answers, and what may be dialled
 #[derive(Args)]

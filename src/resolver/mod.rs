@@ -3,8 +3,8 @@
 //! question after a failed validation is always *whom did you ask, and what did they say*.
 //!
 //! There is no cache (a negative answer that has gone stale costs an operator an hour), no hosts file, no search list
-//! and no random choice: the same configuration asks the same servers in the same order. Nothing here says which
-//! address may be dialled; that is `validate::target`.
+//! and no random choice: the same configuration asks the same servers in the same order. What is found is not
+//! judged; which addresses may be dialled is [`Targets`]' to say, for whoever dials them.
 
 mod extended;
 mod pin;
@@ -13,6 +13,7 @@ mod reading;
 mod records;
 mod server;
 mod sockets;
+mod target;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ pub use pin::Pin;
 pub use reading::read;
 pub use records::Records;
 pub use server::{Server, Transport, system_servers};
+pub use target::Targets;
 
 /// What the resolver is told.
 #[derive(Clone, Debug)]

@@ -9,7 +9,6 @@ mod fetch;
 mod find;
 mod http01;
 mod persist01;
-mod target;
 mod tls;
 mod tls_alpn01;
 mod url;
@@ -24,9 +23,7 @@ use acme::time::Timestamp;
 use ipnet::IpNet;
 use tokio_rustls::TlsConnector;
 
-use crate::resolver::Resolver;
-
-pub use target::Targets;
+use crate::resolver::{Resolver, Targets};
 
 /// What the validator is told.
 #[derive(Clone, Debug)]

@@ -2,3 +2,5 @@
 //! runs them.
 
 pub mod deliver;
+pub mod directory;
+pub mod look;

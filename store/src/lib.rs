@@ -14,6 +14,8 @@
 //! | [`outbox`] | what people are to be told, until they were |
 //! | [`lineage`] | sets of names with all that is known of them, and which need attention |
 //! | [`care`] | what the operator says about names |
+//! | [`observation`] | what addresses really serve, as probes saw it |
+//! | [`served`] | what probes must know of the certificates that they are shown |
 //! | [`audit`] | what happened, for ever |
 //! | [`prune`] | what need not be kept |
 //!
@@ -39,11 +41,13 @@ pub mod certificate;
 pub mod external_account;
 pub mod issuance;
 pub mod lineage;
+pub mod observation;
 pub mod order;
 pub mod outbox;
 pub mod prune;
 pub mod renewal_info;
 pub mod revocation;
+pub mod served;
 
 pub use error::Error;
 pub use open::Options;

@@ -4,8 +4,8 @@
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 
 use crate::{
-    Options, Store, account, authorization, certificate, issuance, lineage, order, outbox, prune, renewal_info,
-    revocation,
+    Options, Store, account, authorization, certificate, issuance, lineage, observation, order, outbox,
+    prune, renewal_info, revocation, served,
 };
 
 /// The plan of a statement with nothing bound, one line a step.
@@ -86,6 +86,16 @@ async fn no_statement_that_is_run_often_reads_a_whole_table() {
         (failures.as_str(), "orders_failed_names (names=? AND id>?)"),
         (lineage::recent::FAILED_SINCE, "orders_failed"),
         (lineage::recent::ISSUED_SINCE, "PRIMARY KEY (id>?)"),
+        (observation::OF_HOST, "observation_host (host=?)"),
+        (observation::OF_TARGET, "PRIMARY KEY (target=?)"),
+        (observation::EVERY, "PRIMARY KEY"),
+        (observation::REMOVE, "PRIMARY KEY (target=? AND address=?)"),
+        (observation::FORGET, "PRIMARY KEY (target=?)"),
+        (observation::CHANGES, "PRIMARY KEY (target=?)"),
+        (observation::SHORTEN, "PRIMARY KEY (target=?)"),
+        (served::ISSUED, "sqlite_autoindex_certificate"),
+        (served::CURRENT, "certificate_current (names>?)"),
+        (served::LAST_EVIDENCE, "authz_valid (account_id=? AND identifier_value=?)"),
         (prune::UNLINK, "orders_expiry"),
         (prune::DELETE, "orders_expiry"),
     ];

@@ -59,6 +59,11 @@ fn tls_alpn() {
     fuzz("tls_alpn", &["tls-alpn/accepted", "tls-alpn/refused", "fuzz/tls_alpn"], targets::tls_alpn);
 }
 
+#[test]
+fn served() {
+    fuzz("served", &["tls-alpn/accepted", "tls-alpn/refused", "fuzz/tls_alpn"], targets::served);
+}
+
 fn fuzz(name: &str, folders: &[&str], target: Target) {
     if let Ok(file) = std::env::var("FUZZ_INPUT") {
         target(&fs::read(file).unwrap());

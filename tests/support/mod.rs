@@ -11,6 +11,7 @@ pub mod csr;
 pub mod dns;
 pub mod fetched;
 pub mod flow;
+pub mod forge;
 pub mod jose;
 pub mod ntfy;
 pub mod oracle;
@@ -19,6 +20,7 @@ pub mod raw;
 pub mod responder;
 pub mod rules;
 pub mod servers;
+pub mod starttls;
 
 pub use self::ca::Ca;
 pub use self::raw::{Client, Reply};

@@ -37,6 +37,18 @@ impl Nginx {
         Self::start(ca, "nginx-tls", &server, port).await
     }
 
+    /// Serves what these `server` blocks say; one of them listens at `port`.
+    pub async fn many(ca: &Ca, servers: &[String], port: u16) -> Self {
+        let all = servers.join("\n} server {\n");
+        Self::start(ca, "nginx-farm", &all, port).await
+    }
+
+    /// Has it read its certificates anew, and waits until it serves with them.
+    pub fn reload(&self) {
+        let done = Command::new("kill").args(["-s", "HUP", &self.child.id().to_string()]).status();
+        assert!(done.is_ok_and(|status| status.success()), "nginx takes signals");
+    }
+
     async fn start(ca: &Ca, name: &str, server: &str, port: u16) -> Self {
         let dir = ca.scratch(name);
         let root = if am_root() { "user root;" } else { "" };

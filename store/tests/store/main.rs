@@ -17,6 +17,7 @@ mod certificates;
 mod external_accounts;
 #[cfg(test)]
 mod lineages;
+mod observations;
 #[cfg(test)]
 mod open;
 #[cfg(test)]

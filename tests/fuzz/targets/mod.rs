@@ -4,6 +4,7 @@ mod certificate;
 mod dns;
 mod http01;
 mod identifier;
+mod served;
 mod signed;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ pub(crate) use certificate::{csr, tls_alpn};
 pub(crate) use dns::dns;
 pub(crate) use http01::http01;
 pub(crate) use identifier::identifier;
+pub(crate) use served::served;
 pub(crate) use signed::{jwk, jws};
 
 /// What every refusal is: one of the registered types (the compiler sees to that), in a bounded sentence that breaks

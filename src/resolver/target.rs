@@ -1,6 +1,6 @@
-//! Which addresses a validation may dial. A CA for a private network must dial private addresses, so what it must never
-//! dial is named instead: whatever leads back into this host, into its neighbours' control planes (cloud metadata sits
-//! on link-local), or to many at once. Knows addresses and networks; no names, no sockets.
+//! Which addresses a validation or a probe may dial. A CA for a private network must dial private addresses, so what it
+//! must never dial is named instead: whatever leads back into this host, into its neighbours' control planes (cloud
+//! metadata sits on link-local), or to many at once. Knows addresses and networks; no names, no sockets.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::LazyLock;
