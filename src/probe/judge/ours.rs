@@ -182,7 +182,7 @@ impl Case<'_> {
         let wider = |it: &&Successor| {
             it.account.is_some()
                 && it.account == record.account
-                && it.not_before > shown.not_before
+                && it.not_before >= shown.not_before
                 && it.names.len() > record.names.len()
                 && record.names.iter().all(|name| it.names.contains(name))
         };
@@ -196,7 +196,7 @@ impl Case<'_> {
         if record.names == name {
             return None;
         }
-        let fits = |it: &&Successor| it.names == name && it.not_before > shown.not_before && !it.is_revoked;
+        let fits = |it: &&Successor| it.names == name && it.not_before >= shown.not_before && !it.is_revoked;
         self.known.current.iter().find(fits)
     }
 
