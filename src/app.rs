@@ -50,7 +50,7 @@ pub struct App {
     pub authorizations: Recent<AuthorizationId, Authorization>,
     /// Orders as they were made.
     pub orders: Recent<OrderId, MadeOrder>,
-    /// When clients last asked about certificates; `tasks` writes them down.
+    /// When clients last asked about certificates, and fetched them; `tasks` writes it down.
     pub signs: Signs,
     /// Certificates that were just issued: they are downloaded at once, and never change.
     pub downloads: Recent<Serial, Download>,
