@@ -63,6 +63,14 @@ pub fn too_short(lifetime: Duration, past: &[Past], now: Timestamp) -> Option<Ca
     (lifetime < needed).then_some(Cadence { interval, distances: distances.len(), needed })
 }
 
+/// The median distance between the issuances that are known, the newest first; nothing from less than three distances.
+pub fn learnt(past: &[Past]) -> Option<Duration> {
+    let past = &past[..past.len().min(LOOKED_AT)];
+    let distances: Vec<i64> =
+        past.windows(2).map(|pair| pair[0].issued_at.seconds_since(pair[1].issued_at).max(0)).collect();
+    (distances.len() >= ENOUGH).then(|| Duration::from_secs(median(distances).unsigned_abs()))
+}
+
 fn median(mut distances: Vec<i64>) -> i64 {
     distances.sort_unstable();
     distances[distances.len() / 2]

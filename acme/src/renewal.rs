@@ -6,7 +6,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::renewal_info::Window;
 use crate::time::Timestamp;
+
+mod standing;
+
+pub use standing::{Standing, standing};
 
 /// The used parts of a lifetime at which a certificate without a successor is overdue, and critical.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -83,34 +88,84 @@ pub fn due(not_before: Timestamp, not_after: Timestamp) -> Timestamp {
     Timestamp::from_unix(not_before.unix() + span)
 }
 
-/// The state of a certificate without a successor.
+/// The state of a certificate without a successor, by its dates alone; [`standing`] knows more.
 pub fn state(not_before: Timestamp, not_after: Timestamp, thresholds: Thresholds, now: Timestamp) -> State {
-    // RFC 5280 4.1.2.5: the last second of `notAfter` still counts.
-    if now > not_after {
-        return State::Expired;
-    }
     let lifetime = not_after.seconds_since(not_before);
-    let left = not_after.seconds_since(now);
-    let used = used(not_before, not_after, now);
     let interval = client_interval(lifetime);
-    let (overdue, critical) = if lifetime > LONG {
-        // A fifth of a long lifetime is longer than anybody plans: count days instead.
-        (left <= 30 * DAY, left <= 10 * DAY)
-    } else {
-        let overdue = used >= thresholds.warn;
-        (overdue, overdue && (used >= thresholds.critical || left < 2 * interval))
-    };
-    // The window is one part in a hundred wide to either side, as Boulder's is.
-    let due = due(not_before, not_after).unix();
-    let window = lifetime / 100;
-    let grace = interval.max(lifetime / 50);
-    match now.unix() {
-        _ if critical => State::Critical,
-        _ if overdue => State::Overdue,
-        now if now > due + window + grace => State::Late,
-        now if now >= due - window => State::Due,
-        _ => State::Fresh,
+    let window = usual_window(not_before, not_after);
+    let limits = if lifetime > LONG { Limits::Days } else { Limits::Parts(thresholds) };
+    Turns::new(not_before, not_after, window, limits, interval).state(now)
+}
+
+/// When a state begins, each but the first.
+#[derive(Clone, Copy, Debug)]
+struct Turns {
+    due: Timestamp,
+    late: Timestamp,
+    overdue: Timestamp,
+    critical: Timestamp,
+    not_after: Timestamp,
+}
+
+/// From when somebody should look, and must.
+#[derive(Clone, Copy, Debug)]
+enum Limits {
+    /// Parts of the lifetime.
+    Parts(Thresholds),
+    /// A fifth of a long lifetime is longer than anybody plans: thirty days before the end, and ten.
+    Days,
+}
+
+impl Turns {
+    fn new(
+        not_before: Timestamp,
+        not_after: Timestamp,
+        window: Window,
+        limits: Limits,
+        interval: i64,
+    ) -> Self {
+        let lifetime = not_after.seconds_since(not_before);
+        let (overdue, critical) = match limits {
+            Limits::Parts(thresholds) => {
+                let overdue = part(not_before, lifetime, thresholds.warn);
+                // Less than two tries of the client are left.
+                let tries = later(not_after, 1 - 2 * interval);
+                (overdue, part(not_before, lifetime, thresholds.critical).min(tries).max(overdue))
+            }
+            Limits::Days => (later(not_after, -30 * DAY), later(not_after, -10 * DAY)),
+        };
+        let late = later(window.end, interval.max(lifetime / 50) + 1);
+        Self { due: window.start, late, overdue, critical, not_after }
     }
+
+    fn state(&self, now: Timestamp) -> State {
+        match now {
+            // RFC 5280 4.1.2.5: the last second of `notAfter` still counts.
+            now if now > self.not_after => State::Expired,
+            now if now >= self.critical => State::Critical,
+            now if now >= self.overdue => State::Overdue,
+            now if now >= self.late => State::Late,
+            now if now >= self.due => State::Due,
+            _ => State::Fresh,
+        }
+    }
+}
+
+/// The window of clients that ask for none: one part in a hundred to either side, as Boulder's is.
+fn usual_window(not_before: Timestamp, not_after: Timestamp) -> Window {
+    let due = due(not_before, not_after);
+    let width = not_after.seconds_since(not_before) / 100;
+    Window { start: later(due, -width), end: later(due, width) }
+}
+
+/// The first second at which so much of a lifetime is used.
+#[expect(clippy::cast_possible_truncation, reason = "a part of a span between certificate dates")]
+fn part(not_before: Timestamp, lifetime: i64, part: f64) -> Timestamp {
+    later(not_before, (seconds(lifetime) * part).ceil() as i64)
+}
+
+fn later(moment: Timestamp, span: i64) -> Timestamp {
+    Timestamp::from_unix(moment.unix().saturating_add(span))
 }
 
 /// How often a client of such a certificate tries: once a day (the timer of NixOS and of certbot), once an hour when
