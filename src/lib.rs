@@ -6,7 +6,7 @@
 //! | 5 programs | `bin/acme-ca`, `bin/ca-ctl` |
 //! | 4 front | [`serve`] listeners, TLS, orderly stop; [`ctl`] the operator's commands |
 //! | 3 doors | [`web`] HTTP in; [`tasks`] time and queue in |
-//! | 2 works | [`issuance`], [`recheck`], [`revocation`], [`validate`] |
+//! | 2 works | [`issuance`], [`recheck`], [`revocation`], [`validate`], [`watch`] |
 //! | 1 rooms | [`ca`], [`policy`], [`limits`], [`resolver`], [`metrics`]; [`config`] reads their settings |
 //! | 0 crates | `store` above `acme` |
 //!
@@ -29,6 +29,7 @@ pub mod revocation;
 pub mod serve;
 pub mod tasks;
 pub mod validate;
+pub mod watch;
 pub mod web;
 
 pub use app::{App, Kept, Live, Own, Urls, ValidationRequest};
