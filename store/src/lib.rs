@@ -11,6 +11,7 @@
 //! | [`certificate`] | certificates and the chains of their issuers |
 //! | [`revocation`] | what is revoked, which keys are blocked, the numbers of the lists that say so |
 //! | [`renewal_info`] | polls, windows that were asked for, and what an order replaces: RFC 9773 |
+//! | [`alert`] | alerts, and what happened to them |
 //! | [`audit`] | what happened, for ever |
 //! | [`prune`] | what need not be kept |
 //!
@@ -29,6 +30,7 @@ mod write;
 mod writer;
 
 pub mod account;
+pub mod alert;
 pub mod audit;
 pub mod authorization;
 pub mod certificate;
