@@ -1,5 +1,6 @@
 //! The operator's program, `ca-ctl`. It works on the store, so it answers when the server is down.
 
+mod alerts;
 pub mod ceremony;
 mod certificates;
 mod eab;
@@ -68,6 +69,9 @@ enum Verb {
     /// Which names may have a certificate, and why
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// What is wrong, and whom it was told
+    #[command(subcommand)]
+    Alerts(alerts::Alerts),
     /// Look a name up as the validator does, or judge an address
     Resolve(resolve::Resolve),
 }
@@ -105,6 +109,7 @@ impl Cli {
         let verb = match verb {
             Verb::Resolve(resolve) => return resolve.run(&config, output).await,
             Verb::Policy(policy) => return policy.run(&config, output).await,
+            Verb::Alerts(alerts::Alerts::Rules) => return alerts::rules(output),
             verb => verb,
         };
         let store = Store::open_existing(&config.store).await?;
@@ -115,6 +120,7 @@ impl Cli {
             Verb::Orders(orders) => orders.run(&store, output).await,
             Verb::Renew(renew) => renew.run(&store, output).await,
             Verb::Eab(eab) => eab.run(&config, &store, output).await,
+            Verb::Alerts(alerts) => alerts.run(&store, output).await,
             Verb::Revoke(revoke) => revoke.run(&store, output).await,
             Verb::Ceremony(_) | Verb::Resolve(_) | Verb::Policy(_) => Ok(()),
         };

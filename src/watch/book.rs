@@ -48,6 +48,8 @@ pub struct Event {
     pub key: String,
     /// What.
     pub what: What,
+    /// Which rule held.
+    pub rule: Rule,
     /// How bad it was then.
     pub severity: Severity,
     /// What it was called then.
@@ -253,9 +255,9 @@ impl Book {
             let Some(alert) = self.alerts.get_mut(&key) else { continue };
             let what = if alert.told.is_some() { What::Reminded } else { What::Fired };
             if alert.told.is_some() {
-                alert.remind(now)
+                alert.remind(now);
             } else {
-                alert.tell(now)
+                alert.tell(now);
             }
             step.events.push(event(alert, what));
         }
@@ -263,7 +265,13 @@ impl Book {
 }
 
 fn event(alert: &Alert, what: What) -> Event {
-    Event { key: alert.key.clone(), what, severity: alert.severity, title: alert.title.clone() }
+    Event {
+        key: alert.key.clone(),
+        what,
+        rule: alert.rule,
+        severity: alert.severity,
+        title: alert.title.clone(),
+    }
 }
 
 fn seconds(span: std::time::Duration) -> i64 {

@@ -6,8 +6,10 @@
 //! | [`facts`] | what is known at a moment |
 //! | [`rules`] | from the facts to the conditions that hold |
 //! | [`book`] | from conditions to alerts: once each, again when it is time, and over when it is over |
+//! | [`keep`] | the book in the store |
 
 pub mod book;
 pub mod facts;
+pub mod keep;
 pub mod rule;
 pub mod rules;

@@ -36,6 +36,11 @@ impl Desk {
         Self { dir }
     }
 
+    /// The URL of its store.
+    pub(crate) fn store(&self) -> String {
+        format!("sqlite:{}", self.dir.path().join("ca.db").display())
+    }
+
     pub(crate) fn config(&self) -> PathBuf {
         self.dir.path().join("acme-ca.toml")
     }
