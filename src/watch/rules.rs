@@ -148,3 +148,6 @@ fn covers(root: &Condition, child: &Condition) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;
