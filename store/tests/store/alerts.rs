@@ -64,7 +64,7 @@ both! {
         };
         world.store.write(step).await.unwrap();
         assert_eq!(world.store.open_alerts().await.unwrap(), []);
-        assert_eq!(world.store.ended_alerts(now(), 10).await.unwrap(), [over.clone()]);
+        assert_eq!(world.store.ended_alerts(now(), 10).await.unwrap(), std::slice::from_ref(&over));
         assert_eq!(world.store.ended_alerts(later(61), 10).await.unwrap(), []);
         assert_eq!(world.store.alert("order:a").await.unwrap(), Some(over));
         assert_eq!(world.store.alert("order:b").await.unwrap(), None);
