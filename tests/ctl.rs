@@ -5,6 +5,8 @@
 
 mod support;
 
+#[path = "ctl/alerts.rs"]
+mod alerts;
 #[path = "ctl/golden.rs"]
 mod golden;
 #[path = "ctl/programs.rs"]

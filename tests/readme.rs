@@ -7,6 +7,7 @@ use std::process::Command;
 
 use acme_ca::config::Config;
 use acme_ca::ctl;
+use acme_ca::watch::rule::Rule;
 use clap::Parser as _;
 
 #[test]
@@ -34,6 +35,25 @@ fn the_table_of_keys_has_every_key_and_no_other() {
     let missing: Vec<_> = known.difference(&documented).collect();
     let invented: Vec<_> = documented.difference(&known).collect();
     assert!(missing.is_empty() && invented.is_empty(), "missing: {missing:?}; unknown: {invented:?}");
+}
+
+#[test]
+fn the_table_of_alerts_is_that_of_the_program() {
+    let rows: Vec<String> = Rule::ALL
+        .iter()
+        .map(|rule| {
+            let row = rule.row();
+            let severities: Vec<&str> = row.severities.iter().map(|severity| severity.as_str()).collect();
+            let mut again: Vec<String> =
+                row.severities.iter().map(|severity| rule.again(*severity).to_string()).collect();
+            again.dedup();
+            let (severities, again) = (severities.join(", "), again.join(", "));
+            format!("| `{rule}` | {} | {severities} | {again} | `{}` |", row.when, row.key)
+        })
+        .collect();
+    let documented: Vec<&str> =
+        section("## Alerts").lines().filter(|line| line.starts_with("| `")).take(rows.len()).collect();
+    assert_eq!(documented, rows, "the table of the README is\n{}", rows.join("\n"));
 }
 
 #[test]

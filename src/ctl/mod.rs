@@ -94,11 +94,11 @@ enum Verb {
     /// Which names may have a certificate, and why
     #[command(subcommand)]
     Policy(policy::Policy),
-    /// Look a name up as the validator does, or judge an address
-    Resolve(resolve::Resolve),
-    /// Whether people can be told
+    /// What is wrong, and whom it was told
     #[command(subcommand)]
     Alerts(alerts::Alerts),
+    /// Look a name up as the validator does, or judge an address
+    Resolve(resolve::Resolve),
     /// Look at the certificate that is really served. Exit status: 0 well, 1 warning, 2 critical, 3 could not look
     Probe(probe::Probe),
 }
@@ -162,7 +162,8 @@ impl Cli {
         let verb = match verb {
             Verb::Resolve(resolve) => return resolve.run(&config, output).await,
             Verb::Policy(policy) => return policy.run(&config, output).await,
-            Verb::Alerts(alerts) => return alerts.run(&config, output).await,
+            Verb::Alerts(alerts::Alerts::Test(test)) => return test.run(&config, output).await,
+            Verb::Alerts(alerts::Alerts::Rules) => return alerts::rules(output),
             verb => verb,
         };
         let store = Store::open_existing(&config.store).await?;
@@ -180,9 +181,10 @@ impl Cli {
             Verb::Orders(orders) => orders.run(&store, output).await,
             Verb::Renew(renew) => renew.run(&store, output).await,
             Verb::Eab(eab) => eab.run(&config, &store, output).await,
+            Verb::Alerts(alerts) => alerts.run(&store, output).await,
             Verb::Revoke(revoke) => revoke.run(&store, output).await,
             Verb::Probe(probe) => probe.run(&config, &store, clock, output).await,
-            Verb::Ceremony(_) | Verb::Resolve(_) | Verb::Policy(_) | Verb::Alerts(_) => Ok(()),
+            Verb::Ceremony(_) | Verb::Resolve(_) | Verb::Policy(_) => Ok(()),
         };
         store.close().await;
         done

@@ -1,6 +1,21 @@
-//! Watching what was issued, and telling people: works over the rooms and the store, without a timer of their own. `tasks`
-//! runs them.
+//! Watching over what was issued: whether it is renewed, whether it is what is served, and whom to tell if not. Works over
+//! the rooms and the store, without a timer of their own; `tasks` runs them.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`directory`], [`look`] | what there is to look at, and what is seen there |
+//! | [`facts`] | what is known at a moment |
+//! | [`rule`] | the rules as data: when, how bad, how often again |
+//! | [`rules`] | from the facts to the conditions that hold |
+//! | [`book`] | from conditions to alerts: once each, again when it is time, and over when it is over |
+//! | [`keep`] | the book in the store |
+//! | [`deliver`] | what is to be told, to whom, until they were |
 
+pub mod book;
 pub mod deliver;
 pub mod directory;
+pub mod facts;
+pub mod keep;
 pub mod look;
+pub mod rule;
+pub mod rules;

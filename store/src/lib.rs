@@ -16,6 +16,7 @@
 //! | [`care`] | what the operator says about names |
 //! | [`observation`] | what addresses really serve, as probes saw it |
 //! | [`served`] | what probes must know of the certificates that they are shown |
+//! | [`alert`] | alerts, and what happened to them |
 //! | [`audit`] | what happened, for ever |
 //! | [`prune`] | what need not be kept |
 //!
@@ -34,6 +35,7 @@ mod write;
 mod writer;
 
 pub mod account;
+pub mod alert;
 pub mod audit;
 pub mod authorization;
 pub mod care;

@@ -4,8 +4,8 @@
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 
 use crate::{
-    Options, Store, account, authorization, certificate, issuance, lineage, observation, order, outbox,
-    prune, renewal_info, revocation, served,
+    Options, Store, account, alert, authorization, certificate, issuance, lineage, observation, order,
+    outbox, prune, renewal_info, revocation, served,
 };
 
 /// The plan of a statement with nothing bound, one line a step.
@@ -31,7 +31,17 @@ async fn no_statement_that_is_run_often_reads_a_whole_table() {
     let failures = lineage::facts::FAILURES.replace("ROWS", "($1, $2), ($3, $4)");
     let wanted = lineage::pages::WANTED.replace("ANY", "c.names LIKE $3");
     let with_serials = certificate::WITH_SERIALS.replace("LIST", "$1, $2");
+    let forget = alert::FORGET.replace("KEYS", "$1, $2");
     let cases = [
+        (forget.as_str(), "PRIMARY KEY (key=?)"),
+        (alert::ACK, "PRIMARY KEY (key=?)"),
+        (alert::ONE, "PRIMARY KEY (key=?)"),
+        (alert::OPEN, "alert_open"),
+        (alert::ENDED, "alert_ended (ended_at>?)"),
+        (alert::EVENTS, "PRIMARY KEY (at>?)"),
+        (alert::EVENTS_OF, "alert_event_of (key=?)"),
+        (alert::PRUNE, "alert_ended (ended_at>? AND ended_at<?)"),
+        (alert::PRUNE_EVENTS, "PRIMARY KEY (at<?)"),
         (link.as_str(), "authz_valid"),
         (valid.as_str(), "authz_valid"),
         (account::BY_THUMBPRINT, "sqlite_autoindex_account"),

@@ -52,6 +52,7 @@ impl Desk {
         Self { dir }
     }
 
+    /// The URL of its store.
     pub(crate) fn store(&self) -> String {
         format!("sqlite:{}", self.dir.path().join("ca.db").display())
     }

@@ -1,0 +1,399 @@
+//! The rules, row by row: what holds of which facts, and what is said of it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use acme::failure::{Evidence, Failure, Lookup, Phase, Reason};
+use acme::id::{OrderId, Serial};
+use acme::lineage::{Attempt, Current, Failures, Lineage, Mute, Outcome, Served};
+use acme::renewal_info::Window;
+use acme::verdict::Verdict;
+
+use super::*;
+use crate::watch::book::{Kind, Schedule};
+use crate::watch::facts::*;
+
+const HOUR: i64 = 3_600;
+const DAY: i64 = 24 * HOUR;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_unix(1_800_000_000 + seconds)
+}
+
+/// Ninety days, so many of them used.
+fn lineage(name: &str, days: i64) -> Lineage {
+    let (not_before, not_after) = (at(-days * DAY), at((90 - days) * DAY));
+    let current = Current {
+        serial: Serial::mint([7; 16]),
+        issuer: "a1".into(),
+        account: None,
+        not_before,
+        not_after,
+        issued_at: not_before,
+        downloaded_at: Some(not_before),
+        window: Window { start: at((59 - days) * DAY), end: at((61 - days) * DAY) },
+    };
+    Lineage { names: vec![name.into()], current: Some(current), ..Lineage::default() }
+}
+
+fn served(lineage: &mut Lineage, verdict: Verdict, minutes: i64) {
+    let address: SocketAddr = "10.0.0.21:443".parse().unwrap();
+    lineage.served.push(Served {
+        target: format!("{}:443", lineage.names[0]),
+        address: Some(address),
+        verdict,
+        since: at(-minutes * 60),
+        at: at(0),
+        samples: u32::try_from(minutes / 10 + 1).unwrap(),
+        serial: None,
+        spki: Some("ab".repeat(32)),
+        not_after: Some(at(800 * DAY)),
+        product: None,
+        detail: "its issuer is 'minica root ca 3f2a1b'".into(),
+    });
+}
+
+fn servfail(name: &str) -> Failure {
+    let lookup = Lookup {
+        name: name.into(),
+        record: "A".into(),
+        server: "10.0.0.53".into(),
+        answer: "SERVFAIL".into(),
+        millis: 12,
+        ..Lookup::default()
+    };
+    Failure {
+        phase: Phase::Dns,
+        reason: Reason::Servfail,
+        name: name.into(),
+        detail: "10.0.0.53 answered SERVFAIL".into(),
+        first_bytes: None,
+        evidence: Evidence { lookups: vec![lookup], dials: vec![] },
+    }
+}
+
+fn fails(lineage: &mut Lineage, times: u32, ago: i64) {
+    lineage.failures = Failures { count: times, since: Some(at(-ago)) };
+    lineage.attempt = Some(Attempt {
+        order: OrderId::mint(at(-ago), [1; 10]),
+        at: at(-ago),
+        outcome: Outcome::Failed,
+        failure: Some(servfail(&lineage.names[0])),
+        problem: None,
+    });
+}
+
+fn found(lineages: &[Lineage]) -> Vec<Condition> {
+    let facts = Facts { lineages: Some(lineages), ..Facts::default() };
+    judge(&facts, &Book::default(), at(0)).conditions
+}
+
+fn rules(lineages: &[Lineage]) -> Vec<(Rule, Severity)> {
+    found(lineages).iter().map(|condition| (condition.rule, condition.severity)).collect()
+}
+
+fn whole(conditions: &[Condition]) {
+    for condition in conditions {
+        assert!(condition.title.chars().count() <= 100, "{}", condition.title);
+        assert!((1..=6).contains(&condition.lines.len()), "{condition:?}");
+        assert!(condition.rule.row().severities.contains(&condition.severity), "{condition:?}");
+    }
+}
+
+#[test]
+fn a_renewal_that_does_not_come_is_told_by_how_late_it_is() {
+    use Severity::{Critical, Info, Urgent, Warning};
+    for (days, expected) in [
+        (58, None),
+        (61, None),
+        (64, Some((Rule::RenewalLate, Info))),
+        (75, Some((Rule::RenewalOverdue, Warning))),
+        (85, Some((Rule::RenewalCritical, Critical))),
+        (91, Some((Rule::CertExpired, Warning))),
+    ] {
+        let lineage = [lineage("vault.lan", days)];
+        assert_eq!(rules(&lineage), Vec::from_iter(expected), "{days}");
+        whole(&found(&lineage));
+    }
+    let mut shown = lineage("vault.lan", 91);
+    served(&mut shown, Verdict::Expired, 60);
+    assert_eq!(rules(&[shown]), [(Rule::CertExpired, Urgent)]);
+}
+
+#[test]
+fn what_is_muted_forgotten_superseded_or_gone_for_good_is_not_told() {
+    let mut muted = lineage("vault.lan", 85);
+    muted.care.muted = Some(Mute { until: at(60), reason: "moved".into() });
+    assert!(found(&[muted.clone()]).iter().all(|condition| condition.is_muted));
+    muted.care.muted = Some(Mute { until: at(0), reason: "moved".into() });
+    assert!(found(&[muted]).iter().all(|condition| !condition.is_muted), "its time is over");
+    let mut forgotten = lineage("vault.lan", 85);
+    forgotten.care.forgotten_at = Some(at(-60));
+    assert_eq!(rules(&[forgotten]), []);
+
+    let mut superseded = lineage("vault.lan", 85);
+    served(&mut superseded, Verdict::Ok, 60);
+    superseded.served[0].serial = Some("00ff".into());
+    assert_eq!(rules(std::slice::from_ref(&superseded)), []);
+    superseded.names.push("www.vault.lan".into());
+    assert_eq!(rules(&[superseded]).len(), 1, "nobody saw what its other name serves");
+
+    let mut gone = lineage("vault.lan", 100);
+    served(&mut gone, Verdict::TcpTimeout, 8 * 24 * 60);
+    assert_eq!(rules(std::slice::from_ref(&gone)), [(Rule::NameRetired, Severity::Info)]);
+    gone.polled_at = Some(at(-6 * DAY));
+    assert!(!rules(&[gone]).contains(&(Rule::NameRetired, Severity::Info)), "somebody still asks");
+}
+
+#[test]
+fn a_placeholder_is_told_when_seen_twice_or_at_once_after_a_failed_order() {
+    let mut once = lineage("vault.lan", 10);
+    served(&mut once, Verdict::FallbackCert, 0);
+    assert_eq!(rules(std::slice::from_ref(&once)), []);
+    let mut twice = lineage("vault.lan", 10);
+    served(&mut twice, Verdict::FallbackCert, 10);
+    twice.served[0].product = Some("NixOS minica".into());
+    let told = found(std::slice::from_ref(&twice));
+    whole(&told);
+    assert_eq!((told[0].rule, told[0].key.as_str()), (Rule::ServedFallback, "served:vault.lan:443"));
+    assert_eq!(told[0].title, "vault.lan serves a fallback certificate (NixOS minica)");
+    fails(&mut once, 2, 60);
+    let told = found(&[once]);
+    let root = told.iter().find(|condition| condition.rule == Rule::ServedFallback).unwrap();
+    assert!(
+        root.lines.iter().any(|line| line.contains("CA asked 10.0.0.53 for vault.lan A: SERVFAIL")),
+        "{root:?}"
+    );
+    let order = told.iter().find(|condition| condition.rule == Rule::OrderFailing).unwrap();
+    assert_eq!((order.severity, &order.inhibited_by), (Severity::Critical, &Some(root.key.clone())));
+}
+
+#[test]
+fn every_verdict_has_its_rule_and_one_certificate_on_many_endpoints_is_one_alert() {
+    for verdict in Verdict::ALL {
+        let mut lineage = lineage("vault.lan", 10);
+        for port in 0..15 {
+            served(&mut lineage, *verdict, 60);
+            lineage.served[port].target = format!("vault.lan:{}", 8_000 + port);
+        }
+        let told = found(&[lineage]);
+        whole(&told);
+        let expected = match verdict {
+            Verdict::Ok | Verdict::OkPrevious | Verdict::Expiring | Verdict::ProbeError => None,
+            // Nothing is due.
+            Verdict::DnsFail | Verdict::TcpRefused | Verdict::TcpTimeout => None,
+            Verdict::FallbackCert | Verdict::NoCertAlert => Some(Rule::ServedFallback),
+            Verdict::StaleNotReloaded | Verdict::Expired => Some(Rule::ServedStale),
+            Verdict::ImpostorIssuer | Verdict::UnknownSerial | Verdict::RevokedServed => {
+                Some(Rule::ServedUntrusted)
+            }
+            Verdict::NotYetValid => Some(Rule::ClockSuspect),
+            Verdict::AddressDrift => Some(Rule::ResolverDrift),
+            _ => Some(Rule::ServedWrong),
+        };
+        assert_eq!(told.iter().map(|c| c.rule).collect::<Vec<_>>(), Vec::from_iter(expected), "{verdict}");
+    }
+}
+
+#[test]
+fn an_order_that_fails_is_told_the_second_time_or_at_once_without_a_certificate() {
+    let mut once = lineage("vault.lan", 60);
+    fails(&mut once, 1, HOUR);
+    assert_eq!(rules(std::slice::from_ref(&once)), []);
+    fails(&mut once, 2, HOUR);
+    assert_eq!(rules(std::slice::from_ref(&once)), [(Rule::OrderFailing, Severity::Warning)]);
+    let mut late = lineage("vault.lan", 75);
+    fails(&mut late, 9, HOUR);
+    let told = found(&[late]);
+    assert_eq!(told.iter().find(|c| c.rule == Rule::OrderFailing).unwrap().severity, Severity::Critical);
+    assert!(told.iter().find(|c| c.rule == Rule::RenewalOverdue).unwrap().inhibited_by.is_some());
+    let mut first = Lineage { names: vec!["new.lan".into()], ..Lineage::default() };
+    fails(&mut first, 1, HOUR);
+    assert_eq!(rules(std::slice::from_ref(&first)), [(Rule::OrderFailing, Severity::Warning)]);
+    fails(&mut first, 1, 8 * DAY);
+    assert_eq!(rules(&[first]), [], "nobody asks for it any more");
+}
+
+#[test]
+fn a_client_that_does_not_come_any_more_is_missed_before_its_renewal_is_due() {
+    let mut silent = lineage("vault.lan", 10);
+    silent.polled_every = Some(Duration::from_secs(6 * 3_600));
+    silent.polled_at = Some(at(-35 * HOUR));
+    assert_eq!(rules(std::slice::from_ref(&silent)), []);
+    silent.polled_at = Some(at(-37 * HOUR));
+    assert_eq!(rules(std::slice::from_ref(&silent)), [(Rule::ClientSilent, Severity::Info)]);
+    let mut due = lineage("vault.lan", 60);
+    (due.polled_every, due.polled_at) = (silent.polled_every, silent.polled_at);
+    assert_eq!(rules(&[due]), [(Rule::ClientSilent, Severity::Warning)]);
+}
+
+fn tried(names: &[&str], ago: i64) -> Validations {
+    let failed =
+        names.iter().map(|name| Failed { lineage: (*name).into(), at: at(-ago), failure: servfail(name) });
+    Validations { failed: failed.collect(), succeeded: Vec::new() }
+}
+
+/// Steps a book through an incident: what is said, by kind and title.
+struct Day {
+    book: Book,
+    said: Vec<(Kind, String, Vec<String>)>,
+}
+
+impl Day {
+    fn step(&mut self, lineages: &[Lineage], validations: &Validations, seconds: i64) {
+        let facts = Facts { lineages: Some(lineages), validations: Some(validations), ..Facts::default() };
+        let findings = judge(&facts, &self.book, at(seconds));
+        whole(&findings.conditions);
+        let step = self.book.step(&findings, at(seconds), &Schedule::default());
+        self.said.extend(step.notices.into_iter().map(|n| (n.kind, n.title, n.lines)));
+    }
+}
+
+#[test]
+fn an_outage_is_one_alert_with_the_server_its_answer_and_the_way_out_and_one_all_clear() {
+    let names: Vec<String> = (0..15).map(|n| format!("host{n}.lan")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut lineages: Vec<Lineage> = names
+        .iter()
+        .map(|name| {
+            let mut lineage = Lineage { names: vec![(*name).into()], ..Lineage::default() };
+            served(&mut lineage, Verdict::FallbackCert, 20);
+            fails(&mut lineage, 1, 60);
+            lineage
+        })
+        .collect();
+    let mut day = Day { book: Book::default(), said: Vec::new() };
+    // They try once, and not again: silence ends nothing.
+    for minute in 0..24 * 60 {
+        let lately = if minute < 30 { tried(&names, 60) } else { Validations::default() };
+        for lineage in &mut lineages {
+            lineage.served[0].at = at(minute * 60);
+        }
+        day.step(&lineages, &lately, minute * 60);
+    }
+    let kinds: Vec<Kind> = day.said.iter().map(|(kind, ..)| *kind).collect();
+    assert_eq!(kinds, [vec![Kind::Firing], vec![Kind::Reminder; 6]].concat(), "{:#?}", day.said);
+    let (_, title, lines) = &day.said[0];
+    assert_eq!(title, "All ACME validation fails: resolver 10.0.0.53 SERVFAIL (15 names)");
+    let text = lines.join("\n");
+    for part in
+        ["none succeeds", "15 serve a fallback", "SERVFAIL in 12 ms", "[resolver.pins]", "acme-order-renew-*"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(day.book.alert("outage:servfail:10.0.0.53").is_some());
+    assert_eq!(day.book.open().filter(|alert| alert.inhibited_by.is_some()).count(), 30);
+
+    // The pin is added: twelve come at once and are served, three have to wait for their timers.
+    let now = 24 * HOUR;
+    for lineage in &mut lineages[..12] {
+        let name = lineage.names[0].clone();
+        *lineage = self::lineage(&name, 0);
+        let current = lineage.current.as_mut().unwrap();
+        (current.issued_at, current.not_before) = (at(now), at(now));
+        served(lineage, Verdict::Ok, 10);
+        lineage.served[0].at = at(now + 11 * 60);
+    }
+    day.said.clear();
+    for minute in 0..12 {
+        day.step(&lineages, &Validations::default(), now + minute * 60);
+    }
+    assert_eq!(day.said.len(), 1, "{:#?}", day.said);
+    assert_eq!(day.said[0].0, Kind::Resolved);
+    assert_eq!(day.said[0].1, "Validation works again after 1d");
+    assert_eq!(day.said[0].2[0], "12 of 15 names re-issued");
+    assert!(
+        day.said[0].2[1].starts_with("3 wait for their client's next run: host12.lan"),
+        "{:?}",
+        day.said[0].2
+    );
+}
+
+#[test]
+fn one_success_or_too_few_failures_are_no_outage() {
+    let outage = |validations: &Validations| {
+        let facts = Facts { validations: Some(validations), lineages: Some(&[]), ..Facts::default() };
+        judge(&facts, &Book::default(), at(0)).conditions.len()
+    };
+    assert_eq!(outage(&tried(&["a", "b", "c"], 60)), 1);
+    assert_eq!(outage(&tried(&["a", "a", "a"], 60)), 0, "one client that tries again and again");
+    assert_eq!(outage(&tried(&["a", "b"], 60)), 1, "all attempts, and by one name server");
+    assert_eq!(outage(&tried(&["a", "b", "c"], 31 * 60)), 0, "that was before");
+    let mut mixed = tried(&["a", "b", "c"], 60);
+    mixed.succeeded.push(Succeeded { lineage: "d".into(), at: at(-30), server: None });
+    assert_eq!(outage(&mixed), 0);
+    mixed.succeeded[0].server = Some("pin".into());
+    assert_eq!(outage(&mixed), 1, "a pin asks no name server");
+    let mut refused = tried(&["a", "b"], 60);
+    for failed in &mut refused.failed {
+        (failed.failure.phase, failed.failure.reason) = (Phase::Connect, Reason::Refused);
+    }
+    assert_eq!(outage(&refused), 0, "two hosts may be down at once");
+}
+
+#[test]
+fn what_the_ca_needs_itself_is_watched_as_well() {
+    let trouble = || Some(Trouble { since: at(-60), what: "it is not there".into() });
+    let authorities = [
+        Authority { key_id: "aa".into(), name: "R".into(), not_after: at(100 * DAY), is_root: true },
+        Authority { key_id: "bb".into(), name: "I".into(), not_after: at(10 * DAY), is_root: false },
+    ];
+    let own = OwnCertificate { not_before: at(-81 * DAY), not_after: at(9 * DAY), trouble: None };
+    let lists = [ListAge { issuer: "aa".into(), this_update: at(-5 * DAY), next_update: at(2 * DAY) }];
+    let sick = Health { trouble: trouble() };
+    let clock = ClockState { unsynchronised_since: None, step: Some((at(-60), -400)) };
+    let prober = Prober { last_pass: at(-HOUR), interval: Duration::from_secs(600) };
+    let resolvers = [ResolverHealth {
+        server: "10.0.0.53".into(),
+        failures: 3,
+        successes: 0,
+        since: at(-300),
+        answer: "timeout".into(),
+    }];
+    let drifts =
+        [Drift { name: "a.lan".into(), since: at(-60), detail: "pin 10.0.0.1, DNS 10.0.0.2".into() }];
+    let sinks = [SinkState { name: "ntfy".into(), oldest: Some(at(-16 * 60)), waiting: 3, broken: None }];
+    let new = [NewName { names: vec!["n.lan".into()], owner: None, at: at(-1), is_outside: false }];
+    let facts = Facts {
+        authorities: Some(&authorities),
+        longest: Duration::from_secs(90 * 86_400),
+        own: Some(&own),
+        lists: Some(&lists),
+        signer: Some(&sick),
+        store: Some(&sick),
+        clock: Some(&clock),
+        prober: Some(&prober),
+        resolvers: Some(&resolvers),
+        drifts: Some(&drifts),
+        sinks: Some(&sinks),
+        new_names: &new,
+        ..Facts::default()
+    };
+    let found = judge(&facts, &Book::default(), at(0)).conditions;
+    whole(&found);
+    let mut keys: Vec<&str> = found.iter().map(|condition| condition.key.as_str()).collect();
+    keys.sort_unstable();
+    assert_eq!(
+        keys,
+        [
+            "ca:aa",
+            "ca:bb",
+            "ca:server",
+            "clock",
+            "crl:aa",
+            "drift:a.lan",
+            "new:n.lan",
+            "prober",
+            "resolver:10.0.0.53",
+            "signer",
+            "sink:ntfy",
+            "store:write"
+        ]
+    );
+    let severity = |key: &str| found.iter().find(|condition| condition.key == key).unwrap().severity;
+    assert_eq!([severity("ca:aa"), severity("ca:bb")], [Severity::Warning, Severity::Critical]);
+    assert_eq!(severity("clock"), Severity::Urgent);
+    let drift = found.iter().find(|condition| condition.rule == Rule::ResolverDrift).unwrap();
+    assert_eq!(drift.inhibited_by.as_deref(), Some("resolver:10.0.0.53"));
+    assert_eq!(judge(&Facts::default(), &Book::default(), at(0)).conditions, []);
+}
