@@ -6,15 +6,14 @@ DIRECTORY=https://ca.mgmt.lan/acme/directory
 
 # The package brought in, but no machine booted: chroot is how images are built.
 install_offline() {
-    cp "$PACKAGE" "$(root "$1")/root/acme-ca.deb"
-    chroot "$(root "$1")" dpkg --install /root/acme-ca.deb >/dev/null
+    put "$1" /root/acme-ca.deb <"$PACKAGE"
+    chroot "$(root "$1")" dpkg --install /root/acme-ca.deb >/dev/null 2>&1
 }
 
 # configure NAME [ISSUER-LINE] <<<MORE: the configuration, with what is given on standard input at its end.
 configure() {
-    local file
-    file=$(root "$1")/etc/acme-ca/acme-ca.toml
-    cat >"$file" <<END
+    {
+        cat <<END
 [server]
 url          = "https://ca.mgmt.lan"
 listen       = ["[::]:443"]
@@ -24,14 +23,14 @@ plain_listen = ["[::]:80"]
 root = "root.pem"
 
 [[ca.issuer]]
-certificate     = "intermediate.pem"
-key             = "/run/credentials/acme-ca.service/intermediate.key"
+certificate = "intermediate.pem"
+key         = "/run/credentials/acme-ca.service/intermediate.key"
 ${2:-}
 
 [store]
 url = "sqlite:/var/lib/acme-ca/ca.db"
 
 END
-    cat >>"$file"
-    chmod 644 "$file"
+        cat
+    } | put "$1" /etc/acme-ca/acme-ca.toml
 }

@@ -1,7 +1,8 @@
 # Machines and cases: what the groups of cases are written in. It is sourced by scripts that `run` starts in namespaces of
 # their own, so nothing here is taken down: it ends with the script, and `run` sweeps away what is not in a namespace.
 #
-#   machine NAME ADDRESS     a new machine, not yet booted; its files are below "$(root NAME)"
+#   machine NAME ADDRESS     a new machine, not yet booted
+#   put NAME FILE            writes standard input to a file of it; `root NAME` is where to read them
 #   boot NAME, shut NAME     to the end of booting; orderly to its end
 #   on NAME COMMAND…         runs a command in a machine
 #   case_of WORDS…           begins a case; what fails from here on is its failure
@@ -32,8 +33,8 @@ machine() {
     local name=$1 address=$2 home=$work/$1
     mkdir -p "$home"/{upper,layer,root}
     mount -t overlay -o "lowerdir=$IMAGE,upperdir=$home/upper,workdir=$home/layer" machine "$home/root"
-    printf '%s\n' "$name" >"$home/root/etc/hostname"
-    printf '127.0.0.1 localhost\n' >"$home/root/etc/hosts"
+    echo "$name" | put "$name" /etc/hostname
+    echo "127.0.0.1 localhost" | put "$name" /etc/hosts
     ip netns add "$name"
     ip link add "to-$name" type veth peer name host0 netns "$name"
     ip link set "to-$name" master machines up
@@ -43,6 +44,12 @@ machine() {
 }
 
 root() { printf %s "$work/$1/root"; }
+
+# By chroot, because links in a machine lead to files of the machine, and not of the host.
+put() { chroot "$(root "$1")" sh -euc 'mkdir -p "${1%/*}"; cat >"$1"' - "$2"; }
+
+# The same at the end of a file.
+append() { chroot "$(root "$1")" sh -euc 'cat >>"$1"' - "$2"; }
 
 boot() {
     local name=$1 hierarchy
@@ -57,13 +64,11 @@ boot() {
             --timezone=off --boot </dev/null >"$work/$name/console" 2>&1
     ) &
     leaders[$name]=$!
-    # `degraded` is up, too: a unit that failed may be the very thing that a case is about.
     eventually 30 is_up "$name"
 }
 
-is_up() {
-    case $(on "$1" systemctl is-system-running 2>/dev/null) in running | degraded) ;; *) return 1 ;; esac
-}
+# Whatever failed meanwhile: that may be the very thing that a case is about.
+is_up() { on "$1" systemctl is-active --quiet multi-user.target 2>/dev/null; }
 
 shut() {
     on "$1" systemctl --no-block poweroff 2>/dev/null
