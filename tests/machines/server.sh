@@ -34,8 +34,8 @@ END
 
 machine ca "$CA"
 machine web "$WEB"
-echo "$CA ca.mgmt.lan" >>"$(root web)/etc/hosts"
-cp "$PACKAGE" "$(root ca)/root/acme-ca.deb"
+echo "$CA ca.mgmt.lan" | append web /etc/hosts
+put ca /root/acme-ca.deb <"$PACKAGE"
 boot ca
 boot web
 
@@ -63,13 +63,16 @@ on ca sh -euc '
     ca-ctl root sign --dir /root/ca --csr intermediate.csr --out /root/intermediate.pem --passphrase-file /root/root.pass
     ca-ctl intermediate install --dir . --certificate /root/intermediate.pem --root /root/ca/root.pem --passphrase-file /etc/credstore/acme-ca.intermediate.pass
 ' >/dev/null
-cp "$(root ca)/etc/acme-ca/root.pem" "$(root web)/root/root.pem"
+put web /root/root.pem <"$(root ca)/etc/acme-ca/root.pem"
 pins | configure ca "passphrase_file = \"$RUNTIME/intermediate.pass\""
 on ca systemctl enable --quiet --now acme-ca-plain.socket
 on ca systemctl start acme-ca.socket acme-ca.service
 same "its state" "active running" "$(of_unit ca acme-ca.service ActiveState) $(of_unit ca acme-ca.service SubState)"
 same "what it says" "serving $DIRECTORY" "$(of_unit ca acme-ca.service StatusText)"
 serves || fail "it does not serve"
+same "what check-config says" "/etc/acme-ca/acme-ca.toml: good" \
+    "$(on ca acme-ca check-config --config /etc/acme-ca/acme-ca.toml 2>&1)"
+refused grep WARN <(on ca journalctl --no-pager --unit=acme-ca.service)
 
 case_of "it runs without root's rights, in namespaces of its own, and reads what it needs"
 pid=$(main_pid)
@@ -105,14 +108,14 @@ order wiki.mgmt.lan
 holds "the list" wiki.mgmt.lan "$(on ca ca-ctl list)"
 
 case_of "a server that hangs is ended by the watchdog, and back"
-on ca sh -c 'mkdir -p /run/systemd/system/acme-ca.service.d && printf "[Service]\nWatchdogSec=2\n" >/run/systemd/system/acme-ca.service.d/test.conf'
+printf '[Service]\nWatchdogSec=2\n' | put ca /etc/systemd/system/acme-ca.service.d/short.conf
 on ca systemctl daemon-reload
 on ca systemctl restart acme-ca.service
 pid=$(main_pid)
 on ca kill -STOP "$pid"
 eventually 20 is_another_and_serves "$pid"
 holds "the journal" "Failed with result 'watchdog'" "$(on ca journalctl --no-pager --unit=acme-ca.service)"
-on ca rm /run/systemd/system/acme-ca.service.d/test.conf
+on ca rm /etc/systemd/system/acme-ca.service.d/short.conf
 on ca systemctl daemon-reload
 on ca systemctl restart acme-ca.service
 
@@ -126,12 +129,12 @@ is_another_than "$pid" || fail "it is not back"
 case_of "a bad configuration is refused at reload, and the old one serves on"
 pid=$(main_pid)
 cp "$(root ca)/etc/acme-ca/acme-ca.toml" "$work/good.toml"
-printf '[polcy]\nallow = ["*"]\n' >>"$(root ca)/etc/acme-ca/acme-ca.toml"
+printf '[polcy]\nallow = ["*"]\n' | append ca /etc/acme-ca/acme-ca.toml
 on ca systemctl reload acme-ca.service
 eventually 10 status_has "the last reload was refused"
 status_has polcy || fail "it does not say what is wrong"
 order old.mgmt.lan
-cat "$work/good.toml" >"$(root ca)/etc/acme-ca/acme-ca.toml"
+put ca /etc/acme-ca/acme-ca.toml <"$work/good.toml"
 on ca systemctl reload acme-ca.service
 eventually 10 status_has "serving $DIRECTORY"
 same "the process" "$pid" "$(main_pid)"
@@ -142,9 +145,8 @@ on ca sh -euc '
     systemd-creds encrypt --with-key=host --name=intermediate.key intermediate.key intermediate.key.cred
     systemd-creds encrypt --with-key=host --name=intermediate.pass /etc/credstore/acme-ca.intermediate.pass intermediate.pass.cred
     mv intermediate.key /etc/credstore/acme-ca.intermediate.pass /root/
-    mkdir -p /etc/systemd/system/acme-ca.service.d
 ' 2>/dev/null
-cat >"$(root ca)/etc/systemd/system/acme-ca.service.d/encrypted.conf" <<'END'
+put ca /etc/systemd/system/acme-ca.service.d/encrypted.conf <<'END'
 [Service]
 LoadCredential=
 LoadCredentialEncrypted=intermediate.key:/etc/acme-ca/intermediate.key.cred
