@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # The CA's machine and what a client needs to know of it, for every group of cases. Sourced after machine.sh.
 
 CA=192.168.77.10

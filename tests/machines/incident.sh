@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # The day for which this CA was made, on real machines: the name server of the CA's host does not know the internal zone, so
 # hosts stay on their fallback certificates. Then the pin is added, and they heal by themselves.
 set -euo pipefail

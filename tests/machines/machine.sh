@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Machines and cases: what the groups of cases are written in. It is sourced by scripts that `run` starts in namespaces of
 # their own, so nothing here is taken down: it ends with the script, and `run` sweeps away what is not in a namespace.
 #

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # A NixOS host as far as certificates go: the units that `security.acme` of NixOS 25.11 renders for two names of one
 # account, with what services.acme-ca.client adds, and nginx. Debian's lego and an openssl script stand in for lego and
 # minica of nixpkgs. Sourced after ca.sh.

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # The server as the package installs it: its sandbox, its credentials, its sockets, and what happens when it hangs, dies, is
 # configured badly, boots without its key, is upgraded, removed and purged.
 set -euo pipefail
