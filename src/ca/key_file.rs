@@ -226,15 +226,22 @@ fn check_kind(key: &PKey<Private>) -> Result<(), String> {
 
 fn readable_by_others(path: &Path) -> Option<String> {
     let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
-    (mode & 0o077 != 0).then(|| {
+    is_reachable_by_others(path, mode).then(|| {
         let path = path.display();
         format!("key {path}: others than its owner can reach it (mode {mode:04o}); run 'chmod 600 {path}'")
     })
 }
 
+/// What systemd puts below `CREDENTIALS` is root's, and the service reads it by an access list, whose mask stands where the
+/// rights of the group would. The group itself has none.
+fn is_reachable_by_others(path: &Path, mode: u32) -> bool {
+    mode & if path.starts_with(CREDENTIALS) { 0o007 } else { 0o077 } != 0
+}
+
 /// scrypt's cost. Twice as much is beyond the 32 MiB that OpenSSL allows by default.
 const SCRYPT_N: u64 = 1 << 14;
 const FILE_LIMIT: u64 = 64 * 1024;
+const CREDENTIALS: &str = "/run/credentials";
 
 #[cfg(test)]
 mod tests {
@@ -299,6 +306,22 @@ mod tests {
                 let mode = std::fs::metadata(&path).unwrap().permissions().mode();
                 assert_eq!(mode & 0o777, 0o600);
             }
+        }
+    }
+
+    #[test]
+    fn the_mask_of_a_systemd_credential_is_not_taken_for_rights_of_a_group() {
+        let credential = Path::new("/run/credentials/acme-ca.service/intermediate.key");
+        let file = Path::new("/etc/acme-ca/intermediate.key");
+        for (path, mode, expected) in [
+            (credential, 0o400, false),
+            (credential, 0o440, false),
+            (credential, 0o444, true),
+            (file, 0o600, false),
+            (file, 0o440, true),
+            (file, 0o604, true),
+        ] {
+            assert_eq!(is_reachable_by_others(path, mode), expected, "{} {mode:04o}", path.display());
         }
     }
 

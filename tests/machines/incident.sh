@@ -1,0 +1,112 @@
+# shellcheck shell=bash
+# The day for which this CA was made, on real machines: the name server of the CA's host does not know the internal zone, so
+# hosts stay on their fallback certificates. Then the pin is added, and they heal by themselves.
+set -euo pipefail
+here=$(dirname "$0")
+. "$here/machine.sh"
+. "$here/ca.sh"
+. "$here/nixos.sh"
+
+OTHER=192.168.77.22
+# The issuer's name on what a host really serves.
+served() {
+    on ca sh -c "openssl s_client -connect $2:443 -servername $1 </dev/null 2>/dev/null | openssl x509 -noout -issuer" || true
+}
+is_served_by_the_ca() { case $(served "$@") in *"mgmt.lan Intermediate CA"*) ;; *) return 1 ;; esac; }
+order_of() { printf 'acme-order-renew-%s.service' "$1"; }
+was_tried_again() { [ "$(of_unit web "$(order_of git.mgmt.lan)" NRestarts)" -ge "$1" ]; }
+failed_orders() { on ca ca-ctl orders --failed; }
+# What was pushed so far, a line each.
+pushed() { cat "$(root ca)/var/log/ntfy.log" 2>/dev/null || true; }
+
+machine ca "$CA"
+machine web "$WEB"
+machine other "$OTHER"
+
+install_offline ca
+# A name server that knows nothing of the zone, like every public one; and a fake ntfy, which notes what it is told.
+put ca /etc/systemd/system/names.service <<'END'
+[Service]
+ExecStart=dnsmasq --keep-in-foreground --no-resolv --no-hosts --listen-address=127.0.0.1 --bind-interfaces --local=/lan/
+[Install]
+WantedBy=multi-user.target
+END
+put ca /etc/nginx/conf.d/ntfy.conf <<'END'
+log_format message escape=json '{"path":"$request_uri","title":"$http_title","body":"$request_body"}';
+server {
+    listen 127.0.0.1:8085;
+    access_log /var/log/ntfy.log message;
+    # A body is read, and so can be noted, when it is passed on.
+    location / { proxy_pass http://127.0.0.1:8086; }
+}
+server {
+    listen 127.0.0.1:8086;
+    access_log off;
+    location / { return 200 "{}"; }
+}
+END
+chroot "$(root ca)" rm /etc/nginx/sites-enabled/default
+systemctl --quiet --root="$(root ca)" enable names.service nginx.service acme-ca-plain.socket
+chroot "$(root ca)" ca-ctl init --dir /etc/acme-ca --url https://ca.mgmt.lan --permit mgmt.lan >/dev/null 2>&1
+rm "$(root ca)/etc/acme-ca/root.key"
+# The configuration of that day. PLACE FOR THE ALERT (1): probes of `web` and the sink go here, the sink at
+# http://127.0.0.1:8085 with a topic.
+before() {
+    cat <<'END'
+[resolver]
+servers = ["127.0.0.1"]
+END
+}
+after() {
+    before
+    cat <<'END'
+[resolver.pins]
+"ca.mgmt.lan"    = ["192.168.77.10"]
+"wiki.mgmt.lan"  = ["192.168.77.21"]
+"git.mgmt.lan"   = ["192.168.77.21"]
+"vault.mgmt.lan" = ["192.168.77.22"]
+"chat.mgmt.lan"  = ["192.168.77.22"]
+END
+}
+before | configure ca
+for host in web other; do
+    echo "$CA ca.mgmt.lan" | append $host /etc/hosts
+    put $host /etc/mgmt-lan-root.pem <"$(root ca)/etc/acme-ca/root.pem"
+done
+acme_host web git.mgmt.lan wiki.mgmt.lan
+acme_host other chat.mgmt.lan vault.mgmt.lan
+boot ca
+
+case_of "the CA's host does not know the names, and their host stays on its fallback certificates"
+boot web
+eventually 20 was_tried_again 1
+for name in git.mgmt.lan wiki.mgmt.lan; do
+    holds "the certificate of $name" "minica root ca" "$(served $name "$WEB")"
+    same "acme-$name" active "$(of_unit web "acme-$name.service" ActiveState)"
+done
+holds "why" "127.0.0.1 answered that the name does not exist (NXDOMAIN)" "$(failed_orders)"
+
+# PLACE FOR THE ALERT (2): here `pushed` has exactly one message, with the cause (NXDOMAIN) and both names; wait for it with
+# `eventually`, let another retry pass, and look that it is still one.
+
+case_of "the pin is added, and the host heals without anybody touching it"
+after | configure ca
+on ca systemctl reload acme-ca.service
+for name in git.mgmt.lan wiki.mgmt.lan; do
+    eventually 30 is_served_by_the_ca $name "$WEB"
+    on ca curl --silent --fail --output /dev/null --cacert /etc/acme-ca/root.pem --resolve "$name:443:$WEB" "https://$name/" ||
+        fail "$name does not verify"
+    same "the timer, which did not help" "" "$(of_unit web "acme-renew-$name.timer" LastTriggerUSec)"
+done
+
+# PLACE FOR THE ALERT (3): here `pushed` gains exactly one line, the all-clear.
+
+case_of "with the pin from the start, nothing ever fails"
+boot other
+for name in chat.mgmt.lan vault.mgmt.lan; do
+    eventually 20 is_served_by_the_ca $name "$OTHER"
+    same "how often $name was ordered again" 0 "$(of_unit other "$(order_of $name)" NRestarts)"
+done
+same "what failed there" "" "$(on other systemctl --failed --quiet list-units)"
+refused grep -q "Failed to fetch" <(on other journalctl --no-pager)
+refused grep -qE "chat|vault" <(failed_orders)
