@@ -26,10 +26,12 @@ use crate::limits::{Bucket, Limits};
 use crate::metrics::Metrics;
 use crate::notify::Notifier;
 use crate::policy::BlockedKeys;
+use crate::probe::Public;
 use crate::recent::{Download, Known, MadeOrder, Recent, Signs};
 use crate::resolver::Resolver;
 use crate::revocation::Published;
 use crate::validate::Validator;
+use crate::watch::vigil::Vigil;
 use crate::{audit, revocation};
 
 /// The server's parts. Everything is either immutable, or says here who changes it.
@@ -58,6 +60,10 @@ pub struct App {
     pub keys: BlockedKeys,
     /// What is served of what is revoked. `tasks` makes it.
     pub lists: Published,
+    /// What is remembered from one round of watching to the next.
+    pub vigil: Vigil,
+    /// The public authorities, for telling whose certificate a host shows.
+    pub public: Public,
     /// Where things are, from the configured base. Fixed while the server runs: clients keep these for years.
     pub urls: Urls,
     /// The host of the base URL, which the server's own certificate is for.
@@ -79,6 +85,8 @@ pub struct Own {
     pub key: Arc<CertifiedKey>,
     /// Its serial.
     pub serial: Serial,
+    /// Its beginning.
+    pub not_before: Timestamp,
     /// When a new one is due.
     pub renew_at: Timestamp,
     /// When it ends.
@@ -181,6 +189,8 @@ impl App {
             keys: BlockedKeys::default(),
             lists: Published::default(),
             signs: Signs::default(),
+            vigil: Vigil::default(),
+            public: Public::known(),
             urls: Urls { base: live.config.url.clone(), plain: live.config.plain_url() },
             host: live.config.host.clone(),
             validations,

@@ -21,7 +21,8 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::time::Instant;
 
 use acme::lineage::Lineage;
-use acme_ca::watch::book::{Book, Schedule, What};
+use acme_ca::notify::Schedule;
+use acme_ca::watch::book::{Book, What};
 use acme_ca::watch::facts::{Facts, Failed, Succeeded, Validations};
 use acme_ca::watch::rule::Rule;
 use acme_ca::watch::rules::judge;

@@ -33,6 +33,7 @@ pub struct Server {
     doors: Vec<JoinHandle<()>>,
     tasks: JoinHandle<()>,
     lists: JoinHandle<()>,
+    watching: JoinHandle<()>,
     addresses: Vec<(Door, SocketAddr)>,
 }
 
@@ -73,11 +74,12 @@ impl Server {
         }
         let (stop_tasks, stopping) = watch::channel(false);
         let lists = tokio::spawn(tasks::keep_lists(Arc::clone(&app), stopping.clone()));
+        let watching = tokio::spawn(tasks::watch(Arc::clone(&app), stopping.clone()));
         let tasks = tokio::spawn(tasks::run(Arc::clone(&app), requests, stopping));
         for (door, address) in &addresses {
             tracing::info!(%door, %address, "listening");
         }
-        Ok(Self { app, stop, stop_tasks, doors, tasks, lists, addresses })
+        Ok(Self { app, stop, stop_tasks, doors, tasks, lists, watching, addresses })
     }
 
     /// The shared parts.
@@ -121,6 +123,7 @@ impl Server {
             self.stop_tasks.send_replace(true);
             let _ = self.tasks.await;
             let _ = self.lists.await;
+            let _ = self.watching.await;
         };
         if tokio::time::timeout(DRAIN, drain).await.is_err() {
             tracing::warn!("some requests did not end in time; what they were doing is in the store");

@@ -9,6 +9,7 @@ mod lists;
 mod own;
 mod recovery;
 mod validation;
+mod watching;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use store::renewal_info::RecordPolls;
 pub use self::lists::{learn_blocked_keys, publish as publish_lists, run as keep_lists};
 pub use self::own::{issue as issue_own_certificate, renew as renew_own_certificate};
 pub use self::recovery::settle as settle_what_a_stop_left;
+pub use self::watching::{judge, probe, run as watch, tell};
 
 use self::chore::Chore;
 use self::validation::Job;
@@ -172,9 +174,12 @@ async fn tidy(app: Arc<App>, stop: watch::Receiver<bool>) {
         match app.store.write(Prune { before: now.minus(KEEP), limit: PRUNE_BATCH }).await {
             // In small bites, so that requests wait for one at most.
             Ok(removed) if removed >= u64::from(PRUNE_BATCH) => {}
-            Ok(_) => return,
+            Ok(_) => break,
             Err(error) => return tracing::error!(%error, "tidying up failed; it is tried again later"),
         }
+    }
+    if let Err(error) = watching::tidy(&app, now.minus(KEEP)).await {
+        tracing::error!(%error, "old alerts could not be removed; it is tried again later");
     }
 }
 

@@ -54,6 +54,7 @@ pub async fn issue(app: &App) -> anyhow::Result<()> {
     app.set_own(Own {
         key: Arc::new(CertifiedKey::new(chain, key)),
         serial: issued.serial,
+        not_before: now,
         renew_at: now.plus(half),
         not_after: issued.not_after,
         issuer: issuer.id().to_owned(),

@@ -124,6 +124,11 @@ impl Validator {
         &self.settings
     }
 
+    /// How names are looked up, for whoever wants to see what validations see.
+    pub fn resolver(&self) -> &Arc<Resolver> {
+        &self.resolver
+    }
+
     /// The rule for addresses, for whoever explains a failure.
     pub fn targets(&self) -> &Targets {
         &self.targets

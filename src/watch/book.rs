@@ -6,7 +6,6 @@
 
 mod alert;
 mod notice;
-mod schedule;
 
 use std::collections::BTreeMap;
 
@@ -15,10 +14,10 @@ use acme::time::Timestamp;
 
 pub use self::alert::{Ack, Alert, State, Told};
 pub use self::notice::{Kind, Notice};
-pub use self::schedule::Schedule;
 
 use super::rule::Rule;
 use super::rules::{Ending, Findings};
+use crate::notify::Schedule;
 
 /// The alerts that are not over.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -169,7 +168,7 @@ impl Book {
                 && told.severity > Severity::Info
                 && !alert.rule.is_told_once()
             {
-                let not_before = schedule.quiet_until(told.severity, now);
+                let not_before = quiet_until(schedule, told.severity, now);
                 let severity = told.severity;
                 let notice =
                     Notice { title, lines, severity, not_before, ..Notice::of(&alert, Kind::Resolved, now) };
@@ -202,7 +201,7 @@ impl Book {
             let holds = findings.conditions.iter().any(|condition| condition.key == alert.key)
                 || alert.rule == Rule::NewNameIssued;
             let is_kept_back = alert.state == State::Muted || alert.inhibited_by.is_some();
-            if is_kept_back || schedule.quiet_until(alert.severity, now).is_some() {
+            if is_kept_back || quiet_until(schedule, alert.severity, now).is_some() {
                 continue;
             }
             if alert.is_news() {
@@ -212,7 +211,7 @@ impl Book {
                 if !holds || !gathered || !graced {
                     continue;
                 }
-                if alert.severity == Severity::Info && schedule.info_waits {
+                if alert.severity == Severity::Info {
                     alert.queued_at.get_or_insert(now);
                     alert.state = State::Firing;
                     continue;
@@ -245,7 +244,7 @@ impl Book {
             alert.queued_at.filter(|_| alert.state == State::Firing && alert.inhibited_by.is_none())
         };
         let first = self.alerts.values().filter_map(is_waiting).min();
-        if first.is_none_or(|first| now < schedule.digest_after(first)) {
+        if first.is_none_or(|first| now < schedule.next_digest(first)) {
             return;
         }
         let waiting: Vec<&Alert> = self.alerts.values().filter(|alert| is_waiting(alert).is_some()).collect();
@@ -262,6 +261,11 @@ impl Book {
             step.events.push(event(alert, what));
         }
     }
+}
+
+/// Until when nobody is to be told of something so bad; nothing when they may be told at once.
+fn quiet_until(schedule: &Schedule, severity: Severity, now: Timestamp) -> Option<Timestamp> {
+    (severity <= Severity::Warning && schedule.is_quiet(now)).then(|| schedule.quiet_until(now))
 }
 
 fn event(alert: &Alert, what: What) -> Event {

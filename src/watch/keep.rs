@@ -1,7 +1,8 @@
 //! The book in the store: one change keeps what a step changed, with what is to be told.
 
 use acme::time::Timestamp;
-use store::alert::{self, KeepAlerts, Kept, OutboxMessage};
+use store::alert::{self, KeepAlerts, Kept};
+use store::outbox::NewEntry;
 
 use super::book::{Ack, Alert, Book, State, Step};
 
@@ -17,11 +18,7 @@ pub struct Unreadable {
 ///
 /// # Errors
 /// That an alert cannot be written as JSON, which none can cause.
-pub fn change(
-    step: &Step,
-    messages: Vec<OutboxMessage>,
-    now: Timestamp,
-) -> Result<KeepAlerts, serde_json::Error> {
+pub fn change(step: &Step, messages: Vec<NewEntry>, now: Timestamp) -> Result<KeepAlerts, serde_json::Error> {
     let alerts = step.changed.iter().map(|alert| kept(alert, now)).collect::<Result<_, _>>()?;
     let events = step.events.iter().map(|event| alert::Event {
         at: now,

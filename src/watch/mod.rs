@@ -4,11 +4,11 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`directory`], [`look`] | what there is to look at, and what is seen there |
-//! | [`facts`] | what is known at a moment |
+//! | [`facts`], `survey`, [`vigil`] | what is known at a moment, read from the store and remembered from round to round |
 //! | [`rule`] | the rules as data: when, how bad, how often again |
 //! | [`rules`] | from the facts to the conditions that hold |
 //! | [`book`] | from conditions to alerts: once each, again when it is time, and over when it is over |
-//! | [`keep`] | the book in the store |
+//! | [`keep`], [`round`] | the book in the store, and one round of everything |
 //! | [`deliver`] | what is to be told, to whom, until they were |
 
 pub mod book;
@@ -17,5 +17,8 @@ pub mod directory;
 pub mod facts;
 pub mod keep;
 pub mod look;
+pub mod round;
 pub mod rule;
 pub mod rules;
+mod survey;
+pub mod vigil;

@@ -5,6 +5,7 @@ use acme::severity::Severity;
 use acme::time::Timestamp;
 
 use crate::error::Error;
+use crate::outbox::{self, NewEntry};
 use crate::script::{Script, Values, statement};
 use crate::sql::{Columns, Record, execute, row, rows};
 use crate::store::Store;
@@ -52,25 +53,6 @@ pub struct Event {
     pub title: String,
 }
 
-/// A message to be delivered, kept with what it tells of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutboxMessage {
-    /// Its name; ids sort by age.
-    pub id: String,
-    /// The alert that it is about, or the digest.
-    pub key: String,
-    /// What kind of news it is.
-    pub kind: String,
-    /// How bad it is.
-    pub severity: Severity,
-    /// The message as JSON.
-    pub body_json: String,
-    /// When it was written.
-    pub at: Timestamp,
-    /// Nobody is to be told before.
-    pub not_before: Option<Timestamp>,
-}
-
 /// Keeps what one look at everything changed: the alerts that are not as they were, what happened to them, and what is to
 /// be told. A crash before it: the next look finds the same, and nobody was told; after it, all of it is kept, and the
 /// messages are delivered.
@@ -83,7 +65,7 @@ pub struct KeepAlerts {
     /// What happened.
     pub events: Vec<Event>,
     /// What is to be told.
-    pub messages: Vec<OutboxMessage>,
+    pub messages: Vec<NewEntry>,
 }
 
 impl Change for KeepAlerts {
@@ -106,7 +88,7 @@ impl Change for KeepAlerts {
                 *is_news,
             );
         }
-        enqueue(&mut script, &self.messages);
+        outbox::insert(&mut script, &self.messages);
         if script.len() > 0 {
             tx.run(script).await?;
         }
@@ -218,11 +200,6 @@ impl Store {
     pub async fn events_of_alert(&self, key: &str, limit: u32) -> Result<Vec<Event>, Error> {
         rows!(self, Event, EVENTS_OF, key, i64::from(limit))
     }
-}
-
-/// The place where the outbox takes the messages into the same commit. On this branch there is none: they are dropped.
-fn enqueue(_script: &mut Script, _messages: &[OutboxMessage]) {
-    // outbox::insert(script, …)
 }
 
 async fn happened(tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {

@@ -17,6 +17,7 @@
 //! | [`observation`] | what addresses really serve, as probes saw it |
 //! | [`served`] | what probes must know of the certificates that they are shown |
 //! | [`alert`] | alerts, and what happened to them |
+//! | [`attempts`] | what validations came to lately, over all names |
 //! | [`audit`] | what happened, for ever |
 //! | [`prune`] | what need not be kept |
 //!
@@ -36,6 +37,7 @@ mod writer;
 
 pub mod account;
 pub mod alert;
+pub mod attempts;
 pub mod audit;
 pub mod authorization;
 pub mod care;

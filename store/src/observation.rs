@@ -51,6 +51,15 @@ impl Store {
         rows!(self, Observation, OF_HOST, host)
     }
 
+    /// The hosts of which something is not `ok`, at most so many.
+    ///
+    /// # Errors
+    /// What the database could not do.
+    pub async fn troubled_hosts(&self, limit: u32) -> Result<Vec<String>, Error> {
+        let hosts: Vec<Host> = rows!(self, Host, TROUBLED, i64::from(limit))?;
+        Ok(hosts.into_iter().map(|Host(host)| host).collect())
+    }
+
     /// What every address serves, by target and address: at most `limit` rows behind the one of `after`.
     ///
     /// # Errors
@@ -225,6 +234,10 @@ macro_rules! observed {
 }
 
 pub(crate) const OF_HOST: &str = concat!(observed!(), " WHERE host = $1 ORDER BY target, address");
+/// The same of several hosts, in the place of `LIST`.
+pub(crate) const OF_HOSTS: &str = concat!(observed!(), " WHERE host IN (LIST) ORDER BY target, address");
+pub(crate) const TROUBLED: &str =
+    "SELECT DISTINCT host FROM observation WHERE verdict <> 'ok' ORDER BY host LIMIT $1";
 pub(crate) const OF_TARGET: &str = concat!(observed!(), " WHERE target = $1");
 pub(crate) const EVERY: &str =
     concat!(observed!(), " WHERE (target, address) > ($1, $2) ORDER BY target, address LIMIT $3");
@@ -284,6 +297,15 @@ impl Record for Observation {
                 detail: row.string("detail")?,
             },
         })
+    }
+}
+
+/// A host of some rows.
+struct Host(String);
+
+impl Record for Host {
+    fn read(row: &impl Columns) -> Result<Self, Error> {
+        Ok(Self(row.string("host")?))
     }
 }
 

@@ -4,8 +4,8 @@
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 
 use crate::{
-    Options, Store, account, alert, authorization, certificate, issuance, lineage, observation, order,
-    outbox, prune, renewal_info, revocation, served,
+    Options, Store, account, alert, attempts, authorization, certificate, issuance, lineage, observation,
+    order, outbox, prune, renewal_info, revocation, served,
 };
 
 /// The plan of a statement with nothing bound, one line a step.
@@ -31,6 +31,7 @@ async fn no_statement_that_is_run_often_reads_a_whole_table() {
     let failures = lineage::facts::FAILURES.replace("ROWS", "($1, $2), ($3, $4)");
     let wanted = lineage::pages::WANTED.replace("ANY", "c.names LIKE $3");
     let with_serials = certificate::WITH_SERIALS.replace("LIST", "$1, $2");
+    let of_hosts = observation::OF_HOSTS.replace("LIST", "$1, $2");
     let forget = alert::FORGET.replace("KEYS", "$1, $2");
     let cases = [
         (forget.as_str(), "PRIMARY KEY (key=?)"),
@@ -97,6 +98,9 @@ async fn no_statement_that_is_run_often_reads_a_whole_table() {
         (lineage::recent::FAILED_SINCE, "orders_failed"),
         (lineage::recent::ISSUED_SINCE, "PRIMARY KEY (id>?)"),
         (observation::OF_HOST, "observation_host (host=?)"),
+        (of_hosts.as_str(), "observation_host (host=?)"),
+        (observation::TROUBLED, "observation_troubled"),
+        (attempts::TRIED, "PRIMARY KEY (id>?)"),
         (observation::OF_TARGET, "PRIMARY KEY (target=?)"),
         (observation::EVERY, "PRIMARY KEY"),
         (observation::REMOVE, "PRIMARY KEY (target=? AND address=?)"),

@@ -180,7 +180,7 @@ fn what_an_outage_stood_for_is_told_only_when_it_outlives_it_by_half_an_hour() {
 
 #[test]
 fn quiet_hours_hold_back_what_can_wait_and_it_may_pass_unheard() {
-    let night = Schedule { quiet: Some((11 * 60, 14 * 60)), ..Schedule::default() };
+    let night = Schedule::default().with_quiet("11:00-14:00").unwrap();
     let mut book = Book::default();
     let bad = condition(Rule::ServedFallback, "bad", Severity::Urgent);
     let all = holds(&[stale("a"), stale("b"), bad]);

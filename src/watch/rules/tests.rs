@@ -10,7 +10,8 @@ use acme::renewal_info::Window;
 use acme::verdict::Verdict;
 
 use super::*;
-use crate::watch::book::{Kind, Schedule};
+use crate::notify::Schedule;
+use crate::watch::book::Kind;
 use crate::watch::facts::*;
 
 const HOUR: i64 = 3_600;

@@ -16,6 +16,8 @@ CREATE TABLE observation (
 );
 
 CREATE INDEX observation_host ON observation (host);
+-- The hosts of which something is not well.
+CREATE INDEX observation_troubled ON observation (host) WHERE verdict <> 'ok';
 
 CREATE TABLE observation_change (
     target    TEXT COLLATE "C" NOT NULL,

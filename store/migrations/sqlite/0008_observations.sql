@@ -18,6 +18,8 @@ CREATE TABLE observation (
 
 -- What is served for a name, whichever its targets are.
 CREATE INDEX observation_host ON observation (host);
+-- The hosts of which something is not well.
+CREATE INDEX observation_troubled ON observation (host) WHERE verdict <> 'ok';
 
 -- How verdicts changed: the latest changes of each target, which go when the target goes. `earlier` is empty for the first.
 CREATE TABLE observation_change (

@@ -15,6 +15,7 @@ use acme::time::Timestamp;
 use crate::care::Cares;
 use crate::certificate::Purpose;
 use crate::error::Error;
+use crate::observation::{self, Observation};
 use crate::script::{Values, query};
 use crate::sql::{Columns, Record};
 use crate::store::Store;
@@ -294,11 +295,17 @@ async fn failures(
     Ok(failures)
 }
 
-/// What each address of their targets serves.
-#[expect(clippy::unused_async, reason = "it will read what was observed")]
-async fn served(_store: &Store, lineages: &mut [Lineage]) -> Result<(), Error> {
+/// What each address of their targets serves. The name of a certificate is the host of its targets.
+async fn served(store: &Store, lineages: &mut [Lineage]) -> Result<(), Error> {
+    let hosts: BTreeSet<&str> =
+        lineages.iter().flat_map(|lineage| lineage.names.iter().map(String::as_str)).collect();
+    let mut by_host: HashMap<String, Vec<Served>> = HashMap::new();
+    for seen in listed::<Observation>(store, observation::OF_HOSTS, hosts.into_iter()).await? {
+        by_host.entry(seen.host).or_default().push(seen.served);
+    }
     for lineage in lineages {
-        lineage.served = Vec::<Served>::new();
+        let rows = lineage.names.iter().filter_map(|name| by_host.get(name)).flatten();
+        lineage.served = rows.cloned().collect();
     }
     Ok(())
 }

@@ -1,0 +1,262 @@
+//! Puts the facts together: what the store knows of names that may need attention, that are served wrongly, or that an open
+//! alert is about; what validations came to; how name servers answer; and what the server knows of itself. What cannot be
+//! read is left out, and said in the log: no alert ends for want of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use acme::identifier::{DnsName, Identifier, name_set};
+use acme::lineage::{self, Lineage};
+use acme::renewal::Thresholds;
+use acme::time::Timestamp;
+use store::attempts::Tried;
+use store::{Error, Store};
+
+use super::book::Book;
+use super::deliver;
+use super::facts::{
+    Authority, ClockState, Facts, Failed, Health, ListAge, NewName, OwnCertificate, Prober, ResolverHealth,
+    SinkState, Succeeded, Trouble, Validations,
+};
+use super::round::Scene;
+use super::vigil::Vigil;
+
+/// The facts, with what they point at.
+#[derive(Default)]
+pub(super) struct Survey {
+    lineages: Option<Vec<Lineage>>,
+    thresholds: Thresholds,
+    validations: Option<Validations>,
+    resolvers: Option<Vec<ResolverHealth>>,
+    authorities: Vec<Authority>,
+    longest: Duration,
+    own: Option<OwnCertificate>,
+    lists: Vec<ListAge>,
+    signer: Health,
+    store: Health,
+    clock: ClockState,
+    prober: Option<Prober>,
+    sinks: Option<Vec<SinkState>>,
+    new_names: Vec<NewName>,
+}
+
+impl Survey {
+    /// Reads everything.
+    pub(super) async fn read(vigil: &Vigil, scene: &Scene<'_>, book: &Book, now: Timestamp) -> Self {
+        let (last, clock) = vigil.round(scene.clock, now);
+        let store = scene.store;
+        let tried = read(store.validations_since(now.minus(LATELY), MOST_TRIED).await, "validations");
+        let names = canaries(store, tried.as_deref().unwrap_or_default(), now).await;
+        let new_names = match last {
+            Some(last) => new_names(store, last, now).await,
+            None => Ok(Vec::new()),
+        };
+        let sinks = deliver::facts(store, scene.alerts, now).await;
+        Self {
+            lineages: read(lineages(store, book, now).await, "names"),
+            thresholds: scene.thresholds,
+            validations: tried.map(|tried| validations(tried, now)),
+            resolvers: Some(vigil.listen(scene.resolver, &names, now).await),
+            authorities: scene.authorities.clone(),
+            longest: scene.longest,
+            own: scene.own.clone(),
+            lists: scene.lists.clone(),
+            signer: vigil.signer(),
+            store: vigil.store(),
+            clock,
+            prober: scene
+                .probed_every
+                .map(|interval| Prober { last_pass: vigil.last_pass().unwrap_or(scene.started), interval }),
+            sinks: read(sinks, "deliveries").map(|facts| facts.iter().map(sink).collect()),
+            new_names: read(new_names, "new names").unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn facts(&self) -> Facts<'_> {
+        Facts {
+            lineages: self.lineages.as_deref(),
+            thresholds: self.thresholds,
+            validations: self.validations.as_ref(),
+            resolvers: self.resolvers.as_deref(),
+            drifts: None,
+            authorities: Some(&self.authorities),
+            longest: self.longest,
+            own: self.own.as_ref(),
+            lists: Some(&self.lists),
+            signer: Some(&self.signer),
+            store: Some(&self.store),
+            clock: Some(&self.clock),
+            prober: self.prober.as_ref(),
+            sinks: self.sinks.as_deref(),
+            new_names: &self.new_names,
+        }
+    }
+}
+
+fn read<T>(found: Result<T, Error>, what: &str) -> Option<T> {
+    found.inspect_err(|error| tracing::error!(%error, "what is known of {what} cannot be read")).ok()
+}
+
+/// Those that may need attention, those that are served wrongly, and those that an open alert is about, each once.
+async fn lineages(store: &Store, book: &Book, now: Timestamp) -> Result<Vec<Lineage>, Error> {
+    let mut found = Found::default();
+    let mut place = None;
+    loop {
+        let page = store.attention(now, PAGE, place.as_ref()).await?;
+        found.add(page.lineages);
+        match page.next {
+            Some(next) if found.0.len() < MOST => place = Some(next),
+            Some(_) => {
+                tracing::error!("more than {MOST} names need attention; the others are not looked at");
+                break;
+            }
+            None => break,
+        }
+    }
+    for host in store.troubled_hosts(TROUBLED).await? {
+        found.look_up(store, &host, now).await?;
+    }
+    for alert in book.open() {
+        let missing: Vec<&String> = alert.covers.iter().filter(|key| !found.has(key)).collect();
+        if missing.is_empty() {
+            continue;
+        }
+        found.add(store.lineages_of(&alert.names.join(","), now).await?);
+        for name in &alert.names {
+            if missing.iter().any(|key| !found.has(key)) {
+                found.look_up(store, name, now).await?;
+            }
+        }
+    }
+    Ok(found.0.into_values().collect())
+}
+
+/// Lineages by what they are called.
+#[derive(Default)]
+struct Found(BTreeMap<(String, bool), Lineage>);
+
+impl Found {
+    fn add(&mut self, lineages: Vec<Lineage>) {
+        self.0.extend(lineages.into_iter().map(|lineage| ((lineage.key(), lineage.is_own), lineage)));
+    }
+
+    fn has(&self, key: &str) -> bool {
+        [false, true].iter().any(|own| self.0.contains_key(&(key.to_owned(), *own)))
+    }
+
+    /// The lineages of a name, alone or among others.
+    async fn look_up(&mut self, store: &Store, name: &str, now: Timestamp) -> Result<(), Error> {
+        if self.0.values().any(|lineage| lineage.names.iter().any(|known| known == name)) {
+            return Ok(());
+        }
+        let alone = store.lineages_of(name, now).await?;
+        let of_name = if alone.is_empty() { store.lineages_with_name(name, now, FEW).await? } else { alone };
+        self.add(of_name);
+        Ok(())
+    }
+}
+
+fn validations(tried: Vec<Tried>, now: Timestamp) -> Validations {
+    let mut validations = Validations::default();
+    for tried in tried {
+        // What lies ahead was written before the clock was set back.
+        if now.seconds_since(tried.at) < 0 {
+            continue;
+        }
+        let names = tried.names.unwrap_or_else(|| vec![tried.identifier.to_string()]);
+        let lineage = lineage::key(&names);
+        match tried.outcome {
+            Ok(evidence) => {
+                let answered = evidence.lookups.iter().rev().find(|lookup| !lookup.addresses.is_empty());
+                let server = answered.or(evidence.lookups.last()).map(|lookup| lookup.server.clone());
+                validations.succeeded.push(Succeeded { lineage, at: tried.at, server });
+            }
+            Err(failure) => validations.failed.push(Failed { lineage, at: tried.at, failure }),
+        }
+    }
+    validations
+}
+
+/// Names that a name server found before, one for each server: what they answer about them now is how they are.
+async fn canaries(store: &Store, lately: &[Tried], now: Timestamp) -> Vec<DnsName> {
+    let before = match store.validations_since(now.minus(LONG), MOST_CANARIES).await {
+        Ok(before) => before,
+        Err(_) => return Vec::new(),
+    };
+    let mut of_server: BTreeMap<String, DnsName> = BTreeMap::new();
+    for tried in lately.iter().chain(&before) {
+        let (Ok(evidence), Identifier::Dns(name)) = (&tried.outcome, &tried.identifier) else { continue };
+        for lookup in evidence.lookups.iter().filter(|lookup| !lookup.addresses.is_empty()) {
+            if lookup.server != "pin" && lookup.server != "literal" {
+                of_server.entry(lookup.server.clone()).or_insert_with(|| name.clone());
+            }
+        }
+    }
+    of_server.into_values().collect::<BTreeSet<_>>().into_iter().take(CANARIES).collect()
+}
+
+/// Names with their first certificate since a moment.
+async fn new_names(store: &Store, since: Timestamp, now: Timestamp) -> Result<Vec<NewName>, Error> {
+    let mut new = Vec::new();
+    for order in store.recent(since, MOST_NEW).await?.issued {
+        let names: Vec<Identifier> = order
+            .names
+            .iter()
+            .filter_map(|name| Identifier::dns(name).or_else(|_| Identifier::ip(name)).ok())
+            .collect();
+        for lineage in
+            store.lineages_of(&name_set(&names), now).await?.into_iter().filter(|lineage| !lineage.is_own)
+        {
+            let is_first = lineage.past.len() <= 1;
+            let Some(current) =
+                lineage.current.as_ref().filter(|current| is_first && current.issued_at >= since)
+            else {
+                continue;
+            };
+            let is_outside = !has_neighbours(store, &lineage, now).await?;
+            let (owner, at) = (lineage.care.owner.clone(), current.issued_at);
+            new.push(NewName { names: lineage.names, owner, at, is_outside });
+        }
+    }
+    Ok(new)
+}
+
+/// Whether other names stand in the zone of one of these.
+async fn has_neighbours(store: &Store, lineage: &Lineage, now: Timestamp) -> Result<bool, Error> {
+    let zones: BTreeSet<&str> =
+        lineage.names.iter().filter_map(|name| name.find('.').map(|dot| &name[dot..])).collect();
+    for zone in zones {
+        let there = store.lineages_below(zone, now, FEW).await?;
+        if there.iter().any(|other| other.names != lineage.names) {
+            return Ok(true);
+        }
+    }
+    // An address stands in no zone.
+    Ok(lineage.names.iter().all(|name| Identifier::ip(name).is_ok()))
+}
+
+fn sink(fact: &deliver::SinkFact) -> SinkState {
+    let what = || fact.detail.clone().or(fact.trouble.clone()).unwrap_or_default();
+    let is_bad = fact.is_broken || fact.trouble.as_deref() == Some("tls");
+    SinkState {
+        name: fact.name.clone(),
+        oldest: fact.oldest,
+        waiting: fact.waiting as u64,
+        broken: fact.failing_since.filter(|_| is_bad).map(|since| Trouble { since, what: what() }),
+    }
+}
+
+/// How far back a validation says something about now.
+const LATELY: Duration = Duration::from_secs(30 * 60);
+/// How far back a name is looked for that a server knew.
+const LONG: Duration = Duration::from_secs(90 * 86_400);
+const MOST_TRIED: u32 = 2_000;
+const MOST_CANARIES: u32 = 200;
+/// How many names are asked for to see how name servers are.
+const CANARIES: usize = 5;
+const MOST_NEW: u32 = 500;
+/// How many lineages are read at once, and how many are looked at in a round.
+const PAGE: u32 = 500;
+const MOST: usize = 20_000;
+const TROUBLED: u32 = 5_000;
+const FEW: u32 = 20;

@@ -1,0 +1,196 @@
+//! What is remembered between two rounds: how name servers answered, since when keys and store do not work, when everything
+//! was last looked at. Nothing of it has to survive a restart.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use acme::identifier::DnsName;
+use acme::problem::plain;
+use acme::time::Timestamp;
+
+use super::facts::{ClockState, Health, ResolverHealth, Trouble};
+use crate::clock::Clock;
+use crate::resolver::Resolver;
+
+/// The memory of whoever watches. Doors report to it, rounds read it.
+#[derive(Default)]
+pub struct Vigil {
+    signer: Mutex<Health>,
+    store: Mutex<Health>,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Default)]
+struct Memory {
+    resolvers: BTreeMap<String, ResolverHealth>,
+    last_pass: Option<Timestamp>,
+    looked: HashMap<String, Timestamp>,
+    without: Option<Without>,
+    last_round: Option<(Instant, Timestamp)>,
+    step: Option<(Timestamp, i64)>,
+}
+
+/// What was told without the outbox.
+#[derive(Clone, Copy)]
+struct Without {
+    since: Timestamp,
+    told_at: Option<Timestamp>,
+}
+
+impl Vigil {
+    /// A certificate could not be signed.
+    pub fn signing_failed(&self, what: &str, now: Timestamp) {
+        fail(&self.signer, what, now);
+    }
+
+    /// One was.
+    pub fn signed(&self) {
+        heal(&self.signer);
+    }
+
+    /// A change could not be kept.
+    pub fn keeping_failed(&self, what: &str, now: Timestamp) {
+        fail(&self.store, what, now);
+    }
+
+    /// One was.
+    pub fn kept(&self) {
+        heal(&self.store);
+    }
+
+    /// Whether keys can be used.
+    pub fn signer(&self) -> Health {
+        lock(&self.signer).clone()
+    }
+
+    /// Whether changes can be written.
+    pub fn store(&self) -> Health {
+        lock(&self.store).clone()
+    }
+
+    /// Everything that is to be looked at was looked at.
+    pub fn passed(&self, now: Timestamp) {
+        lock(&self.memory).last_pass = Some(now);
+    }
+
+    /// When everything was last looked at.
+    pub fn last_pass(&self) -> Option<Timestamp> {
+        lock(&self.memory).last_pass
+    }
+
+    /// When each target was looked at, by its key; earlier than that where it is to be looked at again soon.
+    pub fn looked(&self) -> HashMap<String, Timestamp> {
+        lock(&self.memory).looked.clone()
+    }
+
+    /// These were looked at. What was not looked at for a day is no target any more.
+    pub fn looked_at(&self, targets: impl Iterator<Item = (String, Timestamp)>) {
+        let mut memory = lock(&self.memory);
+        memory.looked.extend(targets);
+        let newest = memory.looked.values().max().copied();
+        memory.looked.retain(|_, at| newest.is_none_or(|newest| newest.seconds_since(*at) <= 2 * DAY));
+    }
+
+    /// Whether somebody is to be told that the store does not work, which the outbox in it cannot: after a minute, for a
+    /// reader may have held it for a moment, and every six hours.
+    pub fn is_to_be_told_without(&self, now: Timestamp) -> bool {
+        let mut memory = lock(&self.memory);
+        let without = memory.without.get_or_insert(Without { since: now, told_at: None });
+        let is_due = match without.told_at {
+            None => now.seconds_since(without.since) >= MINUTE,
+            Some(told) => now.seconds_since(told) >= AGAIN,
+        };
+        if is_due {
+            without.told_at = Some(now);
+        }
+        is_due
+    }
+
+    /// The store works: since when it did not, when somebody was told so.
+    pub fn told_without(&self) -> Option<Timestamp> {
+        let without = lock(&self.memory).without.take()?;
+        without.told_at.map(|_| without.since)
+    }
+
+    /// A round begins: when the last one did, and whether the clock was set meanwhile.
+    pub(super) fn round(&self, clock: &Clock, now: Timestamp) -> (Option<Timestamp>, ClockState) {
+        let mut memory = lock(&self.memory);
+        let before = memory.last_round.replace((Instant::now(), now));
+        if let (Clock::System, Some((instant, then))) = (clock, before) {
+            let passed = i64::try_from(instant.elapsed().as_secs()).unwrap_or(i64::MAX);
+            let moved = now.seconds_since(then) - passed;
+            if moved.abs() > STEP {
+                memory.step = Some((now, moved));
+            }
+        }
+        memory.step = memory.step.filter(|(at, _)| now.seconds_since(*at).abs() < DAY);
+        (before.map(|(_, then)| then), ClockState { unsynchronised_since: None, step: memory.step })
+    }
+
+    /// Asks for names that were found before, and remembers who answered. A server that fails for all of them is not well.
+    pub(super) async fn listen(
+        &self,
+        resolver: &Resolver,
+        names: &[DnsName],
+        now: Timestamp,
+    ) -> Vec<ResolverHealth> {
+        let mut heard: BTreeMap<String, (bool, String)> = BTreeMap::new();
+        for name in names.iter().filter(|name| resolver.pin(name).is_none()) {
+            for lookup in resolver.addresses(name).await.lookups {
+                let is_well = !lookup.addresses.is_empty();
+                let words = format!("{} for {} {}", lookup.answer, plain(&lookup.name, 80), lookup.record);
+                let entry = heard.entry(lookup.server).or_insert((false, words.clone()));
+                if is_well && !entry.0 {
+                    *entry = (true, words);
+                }
+            }
+        }
+        let mut memory = lock(&self.memory);
+        // One that is not asked any more, or not any more about anything that it knew, is forgotten.
+        memory.resolvers.retain(|server, _| heard.contains_key(server));
+        for (server, (is_well, answer)) in heard {
+            let health = memory.resolvers.entry(server.clone()).or_insert(ResolverHealth {
+                server,
+                failures: 0,
+                successes: 0,
+                since: now,
+                answer: String::new(),
+            });
+            let (counts, other) = match is_well {
+                true => (&mut health.successes, &mut health.failures),
+                false => (&mut health.failures, &mut health.successes),
+            };
+            if *other > 0 {
+                health.since = now;
+            }
+            *other = 0;
+            *counts = counts.saturating_add(1);
+            health.answer = answer;
+        }
+        memory.resolvers.values().cloned().collect()
+    }
+}
+
+fn fail(health: &Mutex<Health>, what: &str, now: Timestamp) {
+    let mut health = lock(health);
+    let since = health.trouble.as_ref().map_or(now, |trouble| trouble.since);
+    health.trouble = Some(Trouble { since, what: plain(what, 200) });
+}
+
+fn heal(health: &Mutex<Health>) {
+    let mut health = lock(health);
+    if health.trouble.is_some() {
+        *health = Health::default();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// By how many seconds a clock may differ from the passing of time between two rounds.
+const STEP: i64 = 30;
+const MINUTE: i64 = 60;
+const AGAIN: i64 = 6 * 3_600;
+const DAY: i64 = 86_400;
