@@ -87,7 +87,7 @@ pub(crate) fn called(host: &Host, rule: Rule, at: i64) -> Called {
         }
         // A client that comes when thirty days are left is given two days.
         Rule::RenewalOverdue if host.lifetime > 150 * DAY => {
-            span(Some(overdue), 2 * DAY + soon, at).until(critical, at)
+            span(Some(overdue + 2 * DAY), soon, at).until(critical, at)
         }
         Rule::RenewalOverdue => span(Some(overdue), soon, at).until(critical, at),
         Rule::RenewalCritical => span(Some(critical), soon, at).until(host.end(), at),
