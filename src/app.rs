@@ -225,8 +225,19 @@ impl App {
         now: Timestamp,
     ) -> Result<(), store::Error> {
         self.metrics.issued(now);
+        self.vigil.signed();
         self.orders_ended(account, 1);
         revocation::revoke_if_blocked(&issued.serial, spki, &self.keys, &self.store, now).await
+    }
+
+    /// A certificate could not be issued for a reason of ours, which whoever watches has to know: the store, or the key.
+    /// A conflict is none.
+    pub fn issuance_failed(&self, error: &anyhow::Error, now: Timestamp) {
+        match error.downcast_ref::<store::Error>() {
+            Some(store::Error::Conflict { .. }) => {}
+            Some(error) => self.vigil.keeping_failed(&error.to_string(), now),
+            None => self.vigil.signing_failed(&format!("{error:#}"), now),
+        }
     }
 
     /// Ends an order that may not have its certificate.

@@ -1,4 +1,5 @@
-//! The incident that this program exists for, first half. The CA's host asked a name server that did not know the
+//! The incident that this program exists for. Here is its first half; `incident/replayed.rs` has the whole, with alerts. The
+//! CA's host asked a name server that did not know the
 //! internal zone; every validation failed, fifteen services fell back to self-signed certificates, and nobody was told.
 //! Here the name server is broken in each of the ways that name servers are. Everybody must be told, with the cause; a
 //! pin and a reload must be all that it takes; and nothing may be lost.
@@ -6,6 +7,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what surprises a test ends it")]
 
 mod support;
+
+#[path = "incident/replayed.rs"]
+mod replayed;
+#[path = "incident/world.rs"]
+mod world;
 
 use std::time::{Duration, Instant};
 

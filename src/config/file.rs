@@ -43,6 +43,7 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) alerts: Alerts,
     /// Where is looked whether certificates are really served.
+    #[serde(default)]
     pub(super) probe: Probe,
 }
 

@@ -81,6 +81,7 @@ async fn take_up(app: &App, order: &Order, intents: &[Serial]) {
     match recovered.await {
         Ok(()) => {}
         Err(error) => {
+            app.issuance_failed(&error, now);
             let error = format!("{error:#}");
             tracing::error!(order = %order.id, error, "an order could not be taken up; it is tried again");
         }

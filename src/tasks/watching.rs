@@ -1,6 +1,7 @@
 //! Watching on a timer: what is served, what holds, and who is told. Each of the three goes on by itself, so that a host
 //! that does not answer keeps no alert from being told, and a sink that does not keeps nothing from being seen.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,11 +49,18 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
 /// # Errors
 /// What the store could not do, or an issuer's certificate that cannot be read.
 pub async fn probe(app: &Arc<App>) -> anyhow::Result<()> {
+    probe_within(app, Duration::ZERO).await
+}
+
+/// The same, with the looks of a pass spread over some time.
+async fn probe_within(app: &Arc<App>, spread: Duration) -> anyhow::Result<()> {
+    let _turn = app.vigil.turns.look.lock().await;
     let live = app.live();
     let now = app.clock.now();
     let settings = &live.config.probe;
     let directory = Directory::read(&app.store).await?;
     let mut targets = directory.targets(settings, now);
+    targets.extend(never_issued(app, &live, &targets, now).await?);
     targets.extend(sinks(&live, &targets));
     let looked = app.vigil.looked();
     let due: Vec<Target> =
@@ -61,7 +69,7 @@ pub async fn probe(app: &Arc<App>) -> anyhow::Result<()> {
         let lookout = lookout(app, &live).await?;
         let seed = u64::from_be_bytes(crate::random());
         let pace =
-            Pace { concurrency: settings.concurrency, spread: SPREAD.min(settings.interval / 20), seed };
+            Pace { concurrency: settings.concurrency, spread: spread.min(settings.interval / 20), seed };
         let seen = lookout.pass(&app.store, &Arc::new(directory), &due, pace, &app.clock).await?;
         let turns = look::keep(&app.store, &seen, Some(&targets)).await?;
         let is_new = |key: &str| turns.iter().any(|turn| turn.target == key && turn.verdict != Verdict::Ok);
@@ -86,6 +94,7 @@ pub async fn probe(app: &Arc<App>) -> anyhow::Result<()> {
 /// # Errors
 /// What the store could not do; whom that concerns was told then, without it.
 pub async fn judge(app: &Arc<App>) -> anyhow::Result<usize> {
+    let _turn = app.vigil.turns.judge.lock().await;
     let live = app.live();
     let now = app.clock.now();
     let scene = Scene {
@@ -138,6 +147,7 @@ pub async fn judge(app: &Arc<App>) -> anyhow::Result<usize> {
 /// # Errors
 /// What the store could not do.
 pub async fn tell(app: &Arc<App>) -> anyhow::Result<deliver::Report> {
+    let _turn = app.vigil.turns.tell.lock().await;
     Ok(deliver::deliver_due(&app.store, &app.live().notifier, app.clock.now()).await?)
 }
 
@@ -161,7 +171,7 @@ fn tell_turn(turn: &Turn) {
 }
 
 async fn probe_logged(app: Arc<App>) {
-    if let Err(error) = probe(&app).await {
+    if let Err(error) = probe_within(&app, SPREAD).await {
         tracing::error!(error = format!("{error:#}"), "what is served could not be looked at; tried again");
     }
 }
@@ -183,6 +193,33 @@ async fn lookout(app: &App, live: &Live) -> anyhow::Result<Lookout> {
     let prober = Prober::new(Arc::clone(live.validator.resolver()), vetting, live.config.probe.timeout);
     let ours = look::authorities(&live.ca).map_err(anyhow::Error::msg).context("the issuers")?;
     Ok(Lookout::new(prober, ours, app.public.clone(), live.config.renewal, &app.store).await?)
+}
+
+/// Names whose orders failed and that never had a certificate: what they serve instead is what their visitors meet.
+async fn never_issued(
+    app: &App,
+    live: &Live,
+    known: &[Target],
+    now: Timestamp,
+) -> Result<Vec<Target>, store::Error> {
+    let settings = &live.config.probe;
+    if !settings.auto {
+        return Ok(Vec::new());
+    }
+    let failed = app.store.recent(now.minus(FAILED), MOST_FAILED).await?.failed;
+    let names: BTreeSet<String> = failed.into_iter().flat_map(|order| order.names).collect();
+    let host = |name: String| Identifier::ip(&name).or_else(|_| Identifier::dns(&name)).ok();
+    let is_wanted = |host: &Identifier| {
+        !host.is_wildcard()
+            && settings.skip.iter().all(|skip| !skip.covers(host))
+            && known.iter().all(|target| target.host != *host)
+    };
+    Ok(names
+        .into_iter()
+        .filter_map(host)
+        .filter(is_wanted)
+        .map(|host| Target::new(host, settings.port))
+        .collect())
 }
 
 /// The servers of our own alerts, where they need a certificate of ours: nobody hears of anything when it is broken.
@@ -268,6 +305,9 @@ fn store_works(host: &Identifier, since: Timestamp, now: Timestamp) -> Message {
 
 /// The same key as the rule's: what began without the outbox may end in it.
 const STORE: &str = "store:write";
+/// For how long a name is looked at whose orders only failed, and how many orders are asked for.
+const FAILED: Duration = Duration::from_secs(30 * 86_400);
+const MOST_FAILED: u32 = 1_000;
 /// How many rows of a kind go at once; the rest waits for the next time.
 const PRUNED: u32 = 2_000;
 /// How soon something is looked at again that was found not to be well.

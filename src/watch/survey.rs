@@ -198,6 +198,7 @@ async fn canaries(store: &Store, lately: &[Tried], now: Timestamp) -> Vec<DnsNam
 /// Names with their first certificate since a moment.
 async fn new_names(store: &Store, since: Timestamp, now: Timestamp) -> Result<Vec<NewName>, Error> {
     let mut new = Vec::new();
+    let mut is_settled = None;
     for order in store.recent(since, MOST_NEW).await?.issued {
         let names: Vec<Identifier> = order
             .names
@@ -213,7 +214,11 @@ async fn new_names(store: &Store, since: Timestamp, now: Timestamp) -> Result<Ve
             else {
                 continue;
             };
-            let is_outside = !has_neighbours(store, &lineage, now).await?;
+            // The first names of all stand in no usual zone, and no unusual one either.
+            if is_settled.is_none() {
+                is_settled = Some(store.count_lineages().await? >= SETTLED);
+            }
+            let is_outside = is_settled == Some(true) && !has_neighbours(store, &lineage, now).await?;
             let (owner, at) = (lineage.care.owner.clone(), current.issued_at);
             new.push(NewName { names: lineage.names, owner, at, is_outside });
         }
@@ -255,6 +260,8 @@ const MOST_CANARIES: u32 = 200;
 /// How many names are asked for to see how name servers are.
 const CANARIES: usize = 5;
 const MOST_NEW: u32 = 500;
+/// From how many sets of names on their zones are the usual ones.
+const SETTLED: u64 = 5;
 /// How many lineages are read at once, and how many are looked at in a round.
 const PAGE: u32 = 500;
 const MOST: usize = 20_000;

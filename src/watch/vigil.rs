@@ -19,6 +19,16 @@ pub struct Vigil {
     signer: Mutex<Health>,
     store: Mutex<Health>,
     memory: Mutex<Memory>,
+    /// Held by whoever looks, judges or tells: neither may be done twice at the same moment.
+    pub(crate) turns: Turns,
+}
+
+/// One turn at a time of each kind.
+#[derive(Default)]
+pub(crate) struct Turns {
+    pub(crate) look: tokio::sync::Mutex<()>,
+    pub(crate) judge: tokio::sync::Mutex<()>,
+    pub(crate) tell: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]

@@ -236,6 +236,9 @@ async fn issue(
             );
             app.issued(issued, &plan.account, &plan.csr.spki_sha256(), now).await?;
         }
+        if let Err(error) = &issued {
+            app.issuance_failed(error, now);
+        }
         issued
     });
     match task.await.map_err(anyhow::Error::new)? {

@@ -171,6 +171,13 @@ impl Ntfy {
         self.kept().requests.clone()
     }
 
+    /// What a subscriber would have got by its time, whatever the topic.
+    pub fn delivered(&self) -> Vec<Value> {
+        let kept = self.kept();
+        let is_due = |message: &&Value| message["time"].as_i64().is_some_and(|time| time <= kept.now);
+        kept.published.iter().filter(is_due).cloned().collect()
+    }
+
     /// The titles of what was published.
     pub fn titles(&self) -> Vec<String> {
         self.requests().iter().map(|r| r["title"].as_str().unwrap_or_default().to_owned()).collect()

@@ -67,8 +67,9 @@ fn condition(
             };
             let is_any_well = validations.succeeded.iter().any(|s| counts(s.at, s.server.as_deref()));
             // Two hosts may well be down at once. Two that fail by one name server, and nobody else tried: that is us.
-            let is_all =
-                server.is_some() && validations.failed.iter().all(|f| self::cause(&f.failure) == cause);
+            let is_all = server.is_some()
+                && failed.iter().all(|failed| is_of_server(failed.failure.reason))
+                && validations.failed.iter().all(|f| self::cause(&f.failure) == cause);
             let enough = if is_all { 2 } else { 3 };
             if is_any_well || covers.len() < enough {
                 return None;
@@ -198,7 +199,8 @@ fn fallbacks(facts: &Facts<'_>, covers: &BTreeSet<String>) -> Vec<String> {
 /// What is at fault: the name server, or the step at which it ends.
 fn cause(failure: &Failure) -> String {
     match failure.phase {
-        Phase::Dns | Phase::Caa if is_of_server(failure.reason) => {
+        // Whatever it says: a server that does not know the zone denies today what it cannot find out tomorrow.
+        Phase::Dns | Phase::Caa => {
             format!("dns:{}", failure.lookup().map_or("-", |lookup| lookup.server.as_str()))
         }
         phase => format!("{}:{}", phase.as_str(), failure.reason.as_str()),
