@@ -1,8 +1,11 @@
 //! `check`: a plugin for Nagios and those that took after it. One line with figures, and the exit status 0, 1, 2 or 3.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use acme::renewal::{State, Thresholds};
+use acme::severity::Severity;
 use acme::time::Timestamp;
 use anyhow::Context as _;
 use clap::Subcommand;
@@ -17,6 +20,9 @@ use super::span::left;
 use super::standing::{Summary, Word};
 use super::status::{Authority, authorities, worst};
 use crate::config::Config;
+use crate::probe::judge::severity;
+use crate::watch::book::{self as alert, Alert};
+use crate::watch::keep;
 
 /// One line and an exit status for Nagios: 0 good, 1 warning, 2 critical, 3 unknown
 #[derive(Clone, Copy, Subcommand)]
@@ -25,6 +31,10 @@ pub(super) enum Check {
     Certs,
     /// The CA's own certificates, and the lists of what it revoked
     Ca,
+    /// What addresses really serve, as the server saw it last
+    Probes,
+    /// What is wrong and was told
+    Alerts,
     /// All of it
     All,
 }
@@ -46,6 +56,8 @@ impl Check {
         match self {
             Self::Certs => "CERTS",
             Self::Ca => "CA",
+            Self::Probes => "PROBES",
+            Self::Alerts => "ALERTS",
             Self::All => "ALL",
         }
     }
@@ -64,6 +76,12 @@ impl Check {
         }
         if matches!(self, Self::Ca | Self::All) {
             found.push(ca(config, store, now).await?);
+        }
+        if matches!(self, Self::Probes | Self::All) {
+            found.push(probes(config, store, now).await?);
+        }
+        if matches!(self, Self::Alerts | Self::All) {
+            found.push(alerts(store).await?);
         }
         let state = worst(found.iter().map(|found| found.state));
         if output.json {
@@ -170,6 +188,83 @@ async fn ca(config: &Config, store: &Store, now: Timestamp) -> anyhow::Result<Fo
     Ok(Found { check: "CA", state, text: texts.join(", "), perfdata: perfdata.join(" ") })
 }
 
+/// What is served. A name that is muted or forgotten is looked at all the same, and counts nothing here.
+async fn probes(config: &Config, store: &Store, now: Timestamp) -> anyhow::Result<Found> {
+    let cares = store.cares().await?;
+    let (mut targets, mut newest) = (BTreeSet::new(), None);
+    let mut bad: BTreeMap<Severity, BTreeSet<String>> = BTreeMap::new();
+    let mut after: Option<(String, Option<SocketAddr>)> = None;
+    loop {
+        let place = after.as_ref().map(|(target, address)| (target.as_str(), *address));
+        let page = store.observations(place, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some((last.served.target.clone(), last.served.address));
+        for seen in &page {
+            targets.insert(seen.served.target.clone());
+            newest = newest.max(Some(seen.served.at));
+            let care = cares.of(std::slice::from_ref(&seen.host));
+            let is_quiet = care.muted.is_some_and(|mute| mute.until > now) || care.forgotten_at.is_some();
+            if let Some(severity) = severity(seen.served.verdict).filter(|s| *s > Severity::Info && !is_quiet)
+            {
+                let said = format!("{} {}", seen.served.target, seen.served.verdict);
+                bad.entry(severity).or_default().insert(said);
+            }
+        }
+    }
+    let count = |from: Severity| bad.range(from..).map(|(_, said)| said.len()).sum::<usize>();
+    let (critical, all) = (count(Severity::Critical), count(Severity::Warning));
+    let stale = config.probe.interval.saturating_mul(3);
+    let state = match newest {
+        None => health::State::Unknown,
+        Some(at) if at.plus(stale) < now => health::State::Unknown,
+        Some(_) if critical > 0 => health::State::Critical,
+        Some(_) if all > 0 => health::State::Warning,
+        Some(_) => health::State::Ok,
+    };
+    let text = match newest {
+        None => "nothing was looked at yet; does the server run?".to_owned(),
+        Some(at) if at.plus(stale) < now => format!("nothing was looked at since {at}; does the server run?"),
+        Some(_) if all > 0 => shortened(bad.into_values().rev().flatten().collect()),
+        Some(_) => format!("{} targets serve what they should", targets.len()),
+    };
+    let perfdata =
+        format!("targets={} probes_critical={critical};0;0 probes_warning={}", targets.len(), all - critical);
+    Ok(Found { check: "PROBES", state, text, perfdata })
+}
+
+/// What is wrong and was told, or is about to be. What somebody knows of is said, and alarms nobody.
+async fn alerts(store: &Store) -> anyhow::Result<Found> {
+    let open = store.open_alerts().await?;
+    let alerts: Vec<Alert> = open.iter().filter_map(|kept| keep::read(kept).ok()).collect();
+    let stands = |alert: &&Alert| alert.inhibited_by.is_none() && alert.state != alert::State::Muted;
+    let acked = alerts.iter().filter(|alert| alert.state == alert::State::Acked).count();
+    let mut told: Vec<&Alert> =
+        alerts.iter().filter(stands).filter(|alert| alert.state != alert::State::Acked).collect();
+    told.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
+    let count = |severity| told.iter().filter(|alert| alert.severity == severity).count();
+    let [urgent, critical, warning] = [Severity::Urgent, Severity::Critical, Severity::Warning].map(count);
+    let state = match (urgent + critical, warning) {
+        (0, 0) => health::State::Ok,
+        (0, _) => health::State::Warning,
+        _ => health::State::Critical,
+    };
+    let text = match told.iter().filter(|alert| alert.severity > Severity::Info).count() {
+        0 => "nothing is wrong".to_owned(),
+        _ => shortened(told.iter().map(|alert| alert.title.clone()).collect()),
+    };
+    let perfdata = format!(
+        "alerts_urgent={urgent};0;0 alerts_critical={critical};0;0 alerts_warning={warning} alerts_acked={acked}"
+    );
+    Ok(Found { check: "ALERTS", state, text, perfdata })
+}
+
+/// The first few of a list, and how many more.
+fn shortened(all: Vec<String>) -> String {
+    let more = all.len().saturating_sub(SHOWN);
+    let shown = all[..all.len() - more].join(", ");
+    if more > 0 { format!("{shown} and {more} more") } else { shown }
+}
+
 /// The CA's own certificates: of the issuers the best counts, because it can sign.
 pub(super) fn judge(authorities: &[Authority], config: &Config, now: Timestamp) -> health::State {
     let longest = longest(config);
@@ -196,6 +291,7 @@ fn as_word<S: serde::Serializer>(state: &health::State, serializer: S) -> Result
 }
 
 const SHOWN: usize = 3;
+const PAGE: u32 = 1_000;
 /// How much longer than the longest life the CA's own certificates should last, and when somebody must look.
 const MARGIN: Duration = Duration::from_secs(30 * 86_400);
 const CRITICAL: Duration = Duration::from_secs(14 * 86_400);

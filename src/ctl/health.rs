@@ -2,17 +2,17 @@
 
 use std::fmt;
 
-/// From good to bad; what cannot be told comes last, and is bad news of its own.
+/// From good to bad: what is known to be critical outweighs what cannot be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
     /// Nothing to do.
     Ok,
     /// Somebody should look.
     Warning,
-    /// Somebody must look.
-    Critical,
     /// It cannot be told: a fault of ours.
     Unknown,
+    /// Somebody must look.
+    Critical,
 }
 
 /// That the exit status is to tell a state other than good. As an error, because that is how a verb ends otherwise than

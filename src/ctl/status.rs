@@ -17,6 +17,7 @@ use super::span::left;
 use super::standing::{Summary, Word};
 use crate::ca;
 use crate::config::Config;
+use crate::watch::{deliver, keep};
 
 /// Everything that matters on one screen
 #[derive(Args)]
@@ -40,6 +41,10 @@ struct Item {
     orders_issued: usize,
     resolver_servers: Vec<String>,
     resolver_pins: usize,
+    /// Open alerts by severity, less those that others stand for.
+    alerts: std::collections::BTreeMap<&'static str, u64>,
+    /// Who is told, and what keeps them from it.
+    sinks: Vec<String>,
     store: String,
 }
 
@@ -81,6 +86,8 @@ impl Status {
             orders_issued: recent.issued.len(),
             resolver_servers: servers,
             resolver_pins: pins,
+            alerts: alerts(store).await?,
+            sinks: sinks(config, store, now).await?,
             store: store.location().to_owned(),
             authorities,
         };
@@ -130,7 +137,6 @@ fn tell(item: &Item, summary: &Summary, now: Timestamp, output: &mut Output<'_>)
     } else {
         item.resolver_servers.join(", ")
     };
-    // Alerts have their line here, once there are some.
     line(
         "resolver",
         &format!(
@@ -139,11 +145,39 @@ fn tell(item: &Item, summary: &Summary, now: Timestamp, output: &mut Output<'_>)
             if item.resolver_pins == 1 { "pin" } else { "pins" }
         ),
     )?;
+    let mut alerts: Vec<String> = item.alerts.iter().map(|(word, count)| format!("{count} {word}")).collect();
+    if alerts.is_empty() {
+        alerts.push("none".to_owned());
+    }
+    line("alerts", &alerts.join(", "))?;
+    line("sinks", &if item.sinks.is_empty() { "nobody is told".to_owned() } else { item.sinks.join(", ") })?;
     line("store", &item.store)?;
     if let (_, Some(next)) = summary.lines() {
         line("next", &next)?;
     }
     Ok(())
+}
+
+/// Open alerts by severity.
+async fn alerts(store: &Store) -> anyhow::Result<std::collections::BTreeMap<&'static str, u64>> {
+    let mut counts = std::collections::BTreeMap::new();
+    for alert in store.open_alerts().await?.iter().filter_map(|kept| keep::read(kept).ok()) {
+        if alert.inhibited_by.is_none() {
+            *counts.entry(alert.severity.as_str()).or_default() += 1;
+        }
+    }
+    Ok(counts)
+}
+
+/// Each sink, and what waits for it.
+async fn sinks(config: &Config, store: &Store, now: Timestamp) -> anyhow::Result<Vec<String>> {
+    let facts = deliver::facts(store, &config.alerts, now).await?;
+    let said = |fact: &deliver::SinkFact| match (&fact.trouble, fact.waiting) {
+        (Some(trouble), waiting) => format!("{} ({trouble}, {waiting} wait)", fact.name),
+        (None, 0) => fact.name.clone(),
+        (None, waiting) => format!("{} ({waiting} wait)", fact.name),
+    };
+    Ok(facts.iter().map(said).collect())
 }
 
 /// How many lineages there are of each word. Those that need no attention were not looked at: they are fresh.

@@ -67,9 +67,10 @@ pub async fn round(vigil: &Vigil, scene: &Scene<'_>) -> Result<usize, store::Err
     }
     // Of sinks that fail delivery itself tells the others, and sooner.
     let notices = step.notices.iter().filter(|notice| notice.rule != Rule::AlertDeliveryFailing.to_string());
-    let entries = notices.map(entry).collect::<Result<Vec<NewEntry>, _>>().map_err(internal)?;
+    let entries =
+        notices.map(entry).collect::<Result<Vec<NewEntry>, _>>().map_err(|error| internal(&error))?;
     let told = entries.len();
-    let change = keep::change(&step, entries, now).map_err(internal)?;
+    let change = keep::change(&step, entries, now).map_err(|error| internal(&error))?;
     scene.store.write(change).await?;
     Ok(told)
 }
@@ -96,6 +97,6 @@ fn entry(notice: &Notice) -> Result<NewEntry, serde_json::Error> {
     deliver::entry(&message, notice.not_before.unwrap_or(notice.at))
 }
 
-fn internal(error: serde_json::Error) -> store::Error {
+fn internal(error: &serde_json::Error) -> store::Error {
     store::Error::Internal { reason: format!("what a round found cannot be written down: {error}") }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use acme::severity::Severity;
 use acme::time::Timestamp;
-use acme_ca::watch::book::{Book, Schedule};
+use acme_ca::notify::Schedule;
+use acme_ca::watch::book::Book;
 use acme_ca::watch::keep;
 use acme_ca::watch::rule::Rule;
 use acme_ca::watch::rules::{Condition, Ending, Findings};

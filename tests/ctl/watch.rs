@@ -22,6 +22,8 @@ const VERBS: &[(&str, &str)] = &[
     ("explain ca.corp.lan", "explain-own"),
     ("check certs", "check-certs"),
     ("check ca", "check-ca"),
+    ("check probes", "check-probes"),
+    ("check alerts", "check-alerts"),
     ("check all", "check-all"),
 ];
 

@@ -18,6 +18,9 @@ was_tried_again() { [ "$(of_unit web "$(order_of git.mgmt.lan)" NRestarts)" -ge 
 failed_orders() { on ca ca-ctl orders --failed; }
 # What was pushed so far, a line each.
 pushed() { cat "$(root ca)/var/log/ntfy.log" 2>/dev/null || true; }
+# Of those the alerts, without the greeting to a new server.
+alerts() { pushed | grep -v "reports here from now on" || true; }
+was_told() { alerts | grep -qF "$1"; }
 
 machine ca "$CA"
 machine web "$WEB"
@@ -49,10 +52,15 @@ chroot "$(root ca)" rm /etc/nginx/sites-enabled/default
 systemctl --quiet --root="$(root ca)" enable names.service nginx.service acme-ca-plain.socket
 chroot "$(root ca)" ca-ctl init --dir /etc/acme-ca --url https://ca.mgmt.lan --permit mgmt.lan >/dev/null 2>&1
 rm "$(root ca)/etc/acme-ca/root.key"
-# The configuration of that day. PLACE FOR THE ALERT (1): probes of `web` and the sink go here, the sink at
-# http://127.0.0.1:8085 with a topic.
+# The configuration of that day, but with somebody to tell.
 before() {
     cat <<'END'
+[probe]
+interval = "1m"
+[[alerts.sink]]
+type  = "ntfy"
+url   = "http://127.0.0.1:8085"
+topic = "pki"
 [resolver]
 servers = ["127.0.0.1"]
 END
@@ -86,8 +94,12 @@ for name in git.mgmt.lan wiki.mgmt.lan; do
 done
 holds "why" "127.0.0.1 answered that the name does not exist (NXDOMAIN)" "$(failed_orders)"
 
-# PLACE FOR THE ALERT (2): here `pushed` has exactly one message, with the cause (NXDOMAIN) and both names; wait for it with
-# `eventually`, let another retry pass, and look that it is still one.
+case_of "one alert says why, and no more while nothing changes"
+eventually 120 was_told "All ACME validation fails"
+holds "the cause" "NXDOMAIN" "$(alerts)"
+for name in git.mgmt.lan wiki.mgmt.lan; do holds "the names" "$name" "$(alerts)"; done
+eventually 30 was_tried_again 3
+same "how many alerts" 1 "$(alerts | wc -l)"
 
 case_of "the pin is added, and the host heals without anybody touching it"
 after | configure ca
@@ -99,7 +111,9 @@ for name in git.mgmt.lan wiki.mgmt.lan; do
     same "the timer, which did not help" "" "$(of_unit web "acme-renew-$name.timer" LastTriggerUSec)"
 done
 
-# PLACE FOR THE ALERT (3): here `pushed` gains exactly one line, the all-clear.
+case_of "one all-clear"
+eventually 120 was_told "Validation works again"
+same "how many messages in all" 2 "$(alerts | wc -l)"
 
 case_of "with the pin from the start, nothing ever fails"
 boot other

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use acme::failure::{Failure, Phase, Reason};
+use acme::failure::{Failure, Phase};
 use acme::severity::Severity;
 use acme::time::Timestamp;
 use acme::verdict::Verdict;
@@ -67,9 +67,8 @@ fn condition(
             };
             let is_any_well = validations.succeeded.iter().any(|s| counts(s.at, s.server.as_deref()));
             // Two hosts may well be down at once. Two that fail by one name server, and nobody else tried: that is us.
-            let is_all = server.is_some()
-                && failed.iter().all(|failed| is_of_server(failed.failure.reason))
-                && validations.failed.iter().all(|f| self::cause(&f.failure) == cause);
+            let is_all =
+                server.is_some() && validations.failed.iter().all(|f| self::cause(&f.failure) == cause);
             let enough = if is_all { 2 } else { 3 };
             if is_any_well || covers.len() < enough {
                 return None;
@@ -205,11 +204,6 @@ fn cause(failure: &Failure) -> String {
         }
         phase => format!("{}:{}", phase.as_str(), failure.reason.as_str()),
     }
-}
-
-/// Whether the name server is at fault rather than the name.
-fn is_of_server(reason: Reason) -> bool {
-    !matches!(reason, Reason::Nxdomain | Reason::Nodata | Reason::Forbidden | Reason::Mismatch)
 }
 
 fn key(failed: &[&Failed]) -> String {

@@ -19,6 +19,7 @@ mod certificates;
 mod external_accounts;
 #[cfg(test)]
 mod lineages;
+#[cfg(test)]
 mod observations;
 #[cfg(test)]
 mod open;
