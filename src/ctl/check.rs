@@ -224,7 +224,7 @@ async fn probes(config: &Config, store: &Store, now: Timestamp) -> anyhow::Resul
     let text = match newest {
         None => "nothing was looked at yet; does the server run?".to_owned(),
         Some(at) if at.plus(stale) < now => format!("nothing was looked at since {at}; does the server run?"),
-        Some(_) if all > 0 => shortened(bad.into_values().rev().flatten().collect()),
+        Some(_) if all > 0 => shortened(&bad.into_values().rev().flatten().collect::<Vec<_>>()),
         Some(_) => format!("{} targets serve what they should", targets.len()),
     };
     let perfdata =
@@ -250,7 +250,7 @@ async fn alerts(store: &Store) -> anyhow::Result<Found> {
     };
     let text = match told.iter().filter(|alert| alert.severity > Severity::Info).count() {
         0 => "nothing is wrong".to_owned(),
-        _ => shortened(told.iter().map(|alert| alert.title.clone()).collect()),
+        _ => shortened(&told.iter().map(|alert| alert.title.clone()).collect::<Vec<_>>()),
     };
     let perfdata = format!(
         "alerts_urgent={urgent};0;0 alerts_critical={critical};0;0 alerts_warning={warning} alerts_acked={acked}"
@@ -259,7 +259,7 @@ async fn alerts(store: &Store) -> anyhow::Result<Found> {
 }
 
 /// The first few of a list, and how many more.
-fn shortened(all: Vec<String>) -> String {
+fn shortened(all: &[String]) -> String {
     let more = all.len().saturating_sub(SHOWN);
     let shown = all[..all.len() - more].join(", ");
     if more > 0 { format!("{shown} and {more} more") } else { shown }

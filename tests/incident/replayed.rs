@@ -20,7 +20,7 @@ async fn fifteen_services_fall_back_and_one_alert_says_why_until_one_says_that_i
     // The name server does not know the zone; each client tries once, as its host boots.
     world.dns.set_default(Answer::NxDomain);
     join_all(names.iter().map(|name| world.fail(name))).await;
-    world.from_to(30, 5 * MINUTE, 30).await;
+    world.through(30, 5 * MINUTE, 30).await;
     let told = world.told();
     assert_eq!(told.len(), 1, "one alert for one cause: {:?}", world.titles());
     let (title, text) = (told[0]["title"].as_str().unwrap(), told[0]["message"].as_str().unwrap());
@@ -31,7 +31,7 @@ async fn fifteen_services_fall_back_and_one_alert_says_why_until_one_says_that_i
     assert_eq!(told[0]["priority"], 5);
 
     // A day in which nobody does anything, and the clients, whose timers are daily, neither.
-    world.from_to(10 * MINUTE, DAY, 10 * 60).await;
+    world.through(10 * MINUTE, DAY, 10 * 60).await;
     let reminders = world.told().len() - 1;
     assert_eq!(reminders, 6, "an hour three times, then six: {:?}", world.titles());
     let said = world.ca.ctl(&["list-expiring"]);
@@ -48,7 +48,7 @@ async fn fifteen_services_fall_back_and_one_alert_says_why_until_one_says_that_i
     }
     nginx.reload();
     tokio::time::sleep(RELOADED).await;
-    world.from_to(DAY + MINUTE, DAY + 2 * HOUR, 5 * 60).await;
+    world.through(DAY + MINUTE, DAY + 2 * HOUR, 5 * 60).await;
     let titles = world.titles();
     assert_eq!(titles.len(), 8, "one all-clear: {titles:?}");
     assert!(titles[7].contains("Validation works again"), "{titles:?}");
@@ -69,20 +69,20 @@ async fn a_certificate_that_is_issued_and_not_served_is_told_with_what_to_do() {
     let world = World::new("[resolver.pins]\n\"*.corp.lan\" = [\"127.0.0.1\"]").await;
     let pair = world.issue("wiki.corp.lan").await;
     let nginx = world.nginx(&[("wiki.corp.lan", pair)]).await;
-    world.from_to(30, 5 * MINUTE, 60).await;
+    world.through(30, 5 * MINUTE, 60).await;
     world.clock.set(world.began.plus(std::time::Duration::from_secs(3_600)));
     // Renewed, but nobody reloads.
     world.issue("wiki.corp.lan").await;
-    world.from_to(HOUR, 2 * HOUR, 5 * 60).await;
+    world.through(HOUR, 2 * HOUR, 5 * 60).await;
     assert_eq!(world.titles(), Vec::<String>::new(), "a reload may take a while");
     // A fiftieth of ninety days.
-    world.from_to(45 * HOUR, 47 * HOUR, 10 * 60).await;
+    world.through(45 * HOUR, 47 * HOUR, 10 * 60).await;
     let told = world.told();
     assert_eq!(told.len(), 1, "{:?}", world.titles());
     assert!(told[0]["message"].as_str().unwrap().contains("reload"), "{}", told[0]);
     nginx.reload();
     tokio::time::sleep(RELOADED).await;
-    world.from_to(48 * HOUR, 49 * HOUR, 10 * 60).await;
+    world.through(48 * HOUR, 49 * HOUR, 10 * 60).await;
     assert_eq!(world.told().len(), 2, "{:?}", world.titles());
 }
 
@@ -93,7 +93,7 @@ async fn one_dead_host_is_that_hosts_trouble() {
             .await;
     world.issue("wiki.corp.lan").await;
     world.fail("dead.corp.lan").await;
-    world.from_to(30, 10 * MINUTE, 60).await;
+    world.through(30, 10 * MINUTE, 60).await;
     let titles = world.titles();
     assert_eq!(titles.len(), 1, "{titles:?}");
     assert!(titles[0].contains("dead.corp.lan") && !titles[0].contains("All"), "{titles:?}");
@@ -104,11 +104,11 @@ async fn a_client_whose_timer_died_is_told_of_before_its_certificate_ends() {
     let world = World::new("[resolver.pins]\n\"*.corp.lan\" = [\"127.0.0.1\"]").await;
     let pair = world.issue("wiki.corp.lan").await;
     let _nginx = world.nginx(&[("wiki.corp.lan", pair)]).await;
-    world.from_to(30, 5 * MINUTE, 60).await;
+    world.through(30, 5 * MINUTE, 60).await;
     // No poll, no order: nothing at all until somebody has to look.
-    world.from_to(DAY, 71 * DAY, 12 * 3_600).await;
+    world.through(DAY, 71 * DAY, 12 * 3_600).await;
     assert_eq!(world.titles(), Vec::<String>::new(), "not in the normal course of a life");
-    world.from_to(72 * DAY, 82 * DAY, 6 * 3_600).await;
+    world.through(72 * DAY, 82 * DAY, 6 * 3_600).await;
     let titles = world.titles();
     assert!(!titles.is_empty() && titles.iter().all(|title| title.contains("wiki.corp.lan")), "{titles:?}");
     let of_day: usize = titles.len();
@@ -128,7 +128,7 @@ async fn a_store_from_an_old_backup_is_given_away_by_what_is_served() {
     let chain = leaf.pem() + &std::fs::read_to_string(world.ca.path("intermediate.pem")).unwrap();
     let pair = write(&world.ca.scratch("lost"), "wiki", &chain, &leaf.key_pem());
     let _nginx = world.nginx(&[("wiki.corp.lan", pair)]).await;
-    world.from_to(30, 10 * MINUTE, 30).await;
+    world.through(30, 10 * MINUTE, 30).await;
     let told = world.told();
     assert_eq!(told.len(), 1, "{:?}", world.titles());
     let text = told[0].to_string();
@@ -182,7 +182,7 @@ async fn an_ntfy_behind_a_certificate_that_nobody_trusts_is_told_of_elsewhere() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ca_that_is_down_is_told_of_by_the_server_that_it_told_so() {
     let world = World::new("").await;
-    world.from_to(30, 3 * HOUR, 1_800).await;
+    world.through(30, 3 * HOUR, 1_800).await;
     let World { server, ntfy, began, .. } = world;
     server.stop().await;
     let silent = |hours: i64| {

@@ -88,7 +88,7 @@ impl World {
     }
 
     /// The same step by step.
-    pub(crate) async fn from_to(&self, from: i64, to: i64, step: usize) {
+    pub(crate) async fn through(&self, from: i64, to: i64, step: usize) {
         for seconds in (from..=to).step_by(step) {
             self.at(seconds).await;
         }
