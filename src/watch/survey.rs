@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use acme::identifier::{DnsName, Identifier, name_set};
+use acme::identifier::{DnsName, Identifier};
 use acme::lineage::{self, Lineage};
 use acme::renewal::Thresholds;
 use acme::time::Timestamp;
@@ -19,6 +19,7 @@ use super::facts::{
     SinkState, Succeeded, Trouble, Validations,
 };
 use super::round::Scene;
+use super::rule::Rule;
 use super::vigil::Vigil;
 
 /// The facts, with what they point at.
@@ -48,7 +49,7 @@ impl Survey {
         let tried = read(store.validations_since(now.minus(LATELY), MOST_TRIED).await, "validations");
         let names = canaries(store, tried.as_deref().unwrap_or_default(), now).await;
         let new_names = match last {
-            Some(last) => new_names(store, last, now).await,
+            Some(last) => new_names(store, book, last, now).await,
             None => Ok(Vec::new()),
         };
         let sinks = deliver::facts(store, scene.alerts, now).await;
@@ -195,44 +196,53 @@ async fn canaries(store: &Store, lately: &[Tried], now: Timestamp) -> Vec<DnsNam
     of_server.into_values().collect::<BTreeSet<_>>().into_iter().take(CANARIES).collect()
 }
 
-/// Names with their first certificate since a moment.
-async fn new_names(store: &Store, since: Timestamp, now: Timestamp) -> Result<Vec<NewName>, Error> {
+/// Names with their first certificate since a moment. When a whole fleet moves in, the first of them stand for the others.
+async fn new_names(
+    store: &Store,
+    book: &Book,
+    since: Timestamp,
+    now: Timestamp,
+) -> Result<Vec<NewName>, Error> {
+    let waiting = book.open().filter(|alert| alert.rule == Rule::NewNameIssued).count();
+    let issued = store.recent(since, MOST_NEW).await?.issued;
+    if issued.is_empty() || waiting >= MOST_WAITING {
+        return Ok(Vec::new());
+    }
+    let sets: BTreeSet<String> = issued.into_iter().map(|order| order.names.join(",")).collect();
+    let lineages = store.lineages_of_all(sets.into_iter().collect(), now).await?;
+    // The first names of all stand in no usual zone, and in no unusual one either.
+    let is_settled = store.count_lineages().await? >= SETTLED;
+    let mut zones: BTreeMap<String, bool> = BTreeMap::new();
     let mut new = Vec::new();
-    let mut is_settled = None;
-    for order in store.recent(since, MOST_NEW).await?.issued {
-        let names: Vec<Identifier> = order
-            .names
-            .iter()
-            .filter_map(|name| Identifier::dns(name).or_else(|_| Identifier::ip(name)).ok())
-            .collect();
-        for lineage in
-            store.lineages_of(&name_set(&names), now).await?.into_iter().filter(|lineage| !lineage.is_own)
-        {
-            let is_first = lineage.past.len() <= 1;
-            let Some(current) =
-                lineage.current.as_ref().filter(|current| is_first && current.issued_at >= since)
-            else {
-                continue;
-            };
-            // The first names of all stand in no usual zone, and no unusual one either.
-            if is_settled.is_none() {
-                is_settled = Some(store.count_lineages().await? >= SETTLED);
-            }
-            let is_outside = is_settled == Some(true) && !has_neighbours(store, &lineage, now).await?;
-            let (owner, at) = (lineage.care.owner.clone(), current.issued_at);
-            new.push(NewName { names: lineage.names, owner, at, is_outside });
-        }
+    for lineage in lineages.into_iter().filter(|lineage| !lineage.is_own && lineage.past.len() <= 1) {
+        let Some(current) = lineage.current.as_ref().filter(|current| current.issued_at >= since) else {
+            continue;
+        };
+        let is_outside = is_settled && !has_neighbours(store, &lineage, &mut zones, now).await?;
+        let (owner, at) = (lineage.care.owner.clone(), current.issued_at);
+        new.push(NewName { names: lineage.names, owner, at, is_outside });
     }
     Ok(new)
 }
 
-/// Whether other names stand in the zone of one of these.
-async fn has_neighbours(store: &Store, lineage: &Lineage, now: Timestamp) -> Result<bool, Error> {
-    let zones: BTreeSet<&str> =
-        lineage.names.iter().filter_map(|name| name.find('.').map(|dot| &name[dot..])).collect();
-    for zone in zones {
-        let there = store.lineages_below(zone, now, FEW).await?;
-        if there.iter().any(|other| other.names != lineage.names) {
+/// Whether other names stand in the zone of one of these. `zones` are those that were asked for already.
+async fn has_neighbours(
+    store: &Store,
+    lineage: &Lineage,
+    zones: &mut BTreeMap<String, bool>,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    for zone in lineage.names.iter().filter_map(|name| name.find('.').map(|dot| &name[dot..])) {
+        let is_usual = match zones.get(zone) {
+            Some(known) => *known,
+            None => {
+                let there = store.lineages_below(zone, now, FEW).await?;
+                *zones
+                    .entry(zone.to_owned())
+                    .or_insert(there.iter().any(|other| other.names != lineage.names))
+            }
+        };
+        if is_usual {
             return Ok(true);
         }
     }
@@ -259,7 +269,9 @@ const MOST_TRIED: u32 = 2_000;
 const MOST_CANARIES: u32 = 200;
 /// How many names are asked for to see how name servers are.
 const CANARIES: usize = 5;
-const MOST_NEW: u32 = 500;
+const MOST_NEW: u32 = 50;
+/// How many of them wait for the digest at most.
+const MOST_WAITING: usize = 200;
 /// From how many sets of names on their zones are the usual ones.
 const SETTLED: u64 = 5;
 /// How many lineages are read at once, and how many are looked at in a round.

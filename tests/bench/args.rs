@@ -13,6 +13,9 @@ pub(crate) struct Args {
     /// Measure this server too, in alternation, in a network and mount namespace of their own (root or user namespaces)
     #[arg(long, conflicts_with = "postgres")]
     pub(crate) peer: Option<Peer>,
+    /// Measure in alternation the same server while it probes so many further names
+    #[arg(long, value_name = "N", conflicts_with_all = ["peer", "quick"])]
+    pub(crate) probes: Option<usize>,
     /// Rounds of load; each starts every server afresh on an empty store
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) rounds: u16,

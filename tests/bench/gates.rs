@@ -47,7 +47,9 @@ pub(crate) fn judge(sides: &[Side], plan: &Plan) -> Vec<Verdict> {
         verdicts.extend(own_gates(alone, plan.quick));
         verdicts.push(verdict("executable, MB", ours.executable_bytes as f64 / 1e6, AtMost(20.0)));
     }
-    if let Some(peer) = sides.get(1) {
+    if let Some(probing) = sides.get(1).filter(|side| side.name == "probing") {
+        verdicts.extend(probe_ratios(ours, probing));
+    } else if let Some(peer) = sides.get(1) {
         verdicts.extend(load_ratios(ours, peer));
         if let (Some(our), Some(their)) = (&ours.alone, &peer.alone) {
             verdicts.extend(lone_ratios(our, their, peer.name));
@@ -79,16 +81,25 @@ fn own_gates(alone: &Alone, quick: bool) -> Vec<Verdict> {
     verdicts
 }
 
+/// What probes may cost whoever asks for a certificate at the same moment.
+fn probe_ratios(ours: &Side, probing: &Side) -> Vec<Verdict> {
+    ratios(ours, probing, "alone / probing", PROBE_RATIOS)
+}
+
 fn load_ratios(ours: &Side, peer: &Side) -> Vec<Verdict> {
+    ratios(ours, peer, &format!("ours / {}", peer.name), LOAD_RATIOS)
+}
+
+fn ratios(ours: &Side, peer: &Side, of: &str, gates: &[LoadRatio]) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
-    for (concurrency, words, figure, bound) in LOAD_RATIOS {
+    for (concurrency, words, figure, bound) in gates {
         let pick = |side: &Side| -> Vec<f64> {
             let wanted = |outcome: &&Outcome| outcome.concurrency == *concurrency;
             side.rounds.iter().filter_map(|round| round.iter().find(wanted)).map(figure).collect()
         };
         let rounds: Vec<f64> = pick(ours).iter().zip(pick(peer)).map(|(our, their)| our / their).collect();
         if !rounds.is_empty() {
-            let figure = format!("{words}, c={concurrency}, ours / {}", peer.name);
+            let figure = format!("{words}, c={concurrency}, {of}");
             verdicts.push(Verdict { figure, value: median(&rounds), bound: *bound, rounds });
         }
     }
@@ -105,6 +116,9 @@ const LOAD_RATIOS: &[LoadRatio] = &[
     (8, "p99", |outcome| outcome.p99_ms, AtMost(0.35)),
     (32, "p99", |outcome| outcome.p99_ms, AtMost(0.26)),
 ];
+
+const PROBE_RATIOS: &[LoadRatio] =
+    &[(8, "p50", |outcome| outcome.p50_ms, AtLeast(0.8)), (8, "p99", |outcome| outcome.p99_ms, AtLeast(0.6))];
 
 fn lone_ratios(our: &Alone, their: &Alone, peer: &str) -> Vec<Verdict> {
     let ratio = |words: &str, our: f64, their: f64, limit| {

@@ -2,6 +2,7 @@
 //!
 //!     cargo bench --bench issuance                              everything that needs no other server
 //!     cargo bench --bench issuance -- --peer caddy --gates      the release gate; Caddy must be installed
+//!     cargo bench --bench issuance -- --probes 500 -c 8 -n 3000  beside itself with 500 names to probe
 //!     cargo bench --bench issuance -- --quick                   half a minute, for every build
 //!     cargo bench --bench issuance -- -c 8 -n 3000              one load, while working on speed
 //!
@@ -19,6 +20,7 @@ mod gates;
 mod jws;
 mod load;
 mod namespace;
+mod probed;
 mod process;
 mod report;
 mod responder;

@@ -11,7 +11,7 @@ use crate::responder::Responder;
 use crate::running::Running;
 use crate::syncs::{self, Counter};
 use crate::target::{Site, Target};
-use crate::{dns, report};
+use crate::{dns, probed, report};
 
 /// Everything measured of one server.
 #[derive(Serialize)]
@@ -111,6 +111,9 @@ impl Bench {
         let mut targets = vec![Target::acme_ca(&site)?];
         if let Some(peer) = args.peer {
             targets.push(Target::peer(peer)?);
+        }
+        if let Some(names) = args.probes {
+            targets.push(Target::probing(&site, names, probed::serve().await?)?);
         }
         Ok(Self { targets, responder })
     }

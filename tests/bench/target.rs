@@ -32,7 +32,7 @@ pub(crate) struct Site {
 }
 
 enum Software {
-    AcmeCa { status: SocketAddr, with_postgres: bool },
+    AcmeCa { status: SocketAddr, with_postgres: bool, name: &'static str },
     Caddy,
 }
 
@@ -60,7 +60,26 @@ impl Target {
         let endpoint =
             Endpoint { address, directory: format!("{url}/acme/directory"), tls: trusting(roots)? };
         let with_postgres = site.postgres.is_some();
-        Ok(Self { software: Software::AcmeCa { status, with_postgres }, home, endpoint })
+        Ok(Self { software: Software::AcmeCa { status, with_postgres, name: "acme-ca" }, home, endpoint })
+    }
+
+    /// The same, which probes so many names that all lead to one TLS server, as soon as it is started.
+    pub(crate) fn probing(site: &Site, names: usize, server: SocketAddr) -> anyhow::Result<Self> {
+        let mut target = Self::acme_ca(site)?;
+        let config = target.home.path().join("acme-ca.toml");
+        let mut text = fs::read_to_string(&config)?;
+        text.push_str("\n[probe]\ninterval = \"1m\"\n");
+        for number in 0..names {
+            let (ip, port) = (server.ip(), server.port());
+            text.push_str(&format!(
+                "[[probe.target]]\nhost = \"p{number}.probed.test\"\nport = {port}\nconnect = [\"{ip}\"]\n"
+            ));
+        }
+        fs::write(&config, text)?;
+        if let Software::AcmeCa { name, .. } = &mut target.software {
+            *name = "probing";
+        }
+        Ok(target)
     }
 
     pub(crate) fn peer(peer: Peer) -> anyhow::Result<Self> {
@@ -91,7 +110,7 @@ impl Target {
 
     pub(crate) fn name(&self) -> &'static str {
         match self.software {
-            Software::AcmeCa { .. } => "acme-ca",
+            Software::AcmeCa { name, .. } => name,
             Software::Caddy => "caddy",
         }
     }
@@ -120,7 +139,7 @@ impl Target {
         };
         command.current_dir(home);
         let mut server = Running::start(command, self.endpoint.clone(), home.join("server.log")).await?;
-        if let Software::AcmeCa { status, with_postgres } = self.software {
+        if let Software::AcmeCa { status, with_postgres, .. } = self.software {
             server.status = Some(status);
             server.with_postgres = with_postgres;
         }

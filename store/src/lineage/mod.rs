@@ -92,6 +92,14 @@ impl Store {
         facts::of_names(self, vec![names.to_owned()], now).await
     }
 
+    /// The same for several sets of names at once.
+    ///
+    /// # Errors
+    /// What the database could not do.
+    pub async fn lineages_of_all(&self, sets: Vec<String>, now: Timestamp) -> Result<Vec<Lineage>, Error> {
+        facts::of_names(self, sets, now).await
+    }
+
     /// The lineages that have a name alone or among others; those that have it alone first. It looks through the names of
     /// all current certificates, so it is for `ca-ctl` and not for a request.
     ///
