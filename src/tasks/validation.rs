@@ -254,7 +254,8 @@ impl Job {
         app.orders_ended(&self.authorization.account, ended);
         self.attempted(attempted_at);
         match verdict {
-            Verdict::Valid { validated_at, expires_at, .. } => {
+            Verdict::Valid { validated_at, expires_at, evidence } => {
+                self.authorization.evidence = Some(evidence);
                 self.authorization.status = AuthorizationStatus::Valid;
                 self.authorization.validated_at = Some(validated_at);
                 self.authorization.expires_at = expires_at;

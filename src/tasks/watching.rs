@@ -171,7 +171,9 @@ fn tell_turn(turn: &Turn) {
 }
 
 async fn probe_logged(app: Arc<App>) {
-    if let Err(error) = probe_within(&app, SPREAD).await {
+    // At the start nobody has been looked at for a while.
+    let spread = if app.vigil.last_pass().is_some() { SPREAD } else { Duration::ZERO };
+    if let Err(error) = probe_within(&app, spread).await {
         tracing::error!(error = format!("{error:#}"), "what is served could not be looked at; tried again");
     }
 }

@@ -235,7 +235,7 @@ macro_rules! observed {
 
 pub(crate) const OF_HOST: &str = concat!(observed!(), " WHERE host = $1 ORDER BY target, address");
 /// The same of several hosts, in the place of `LIST`.
-pub(crate) const OF_HOSTS: &str = concat!(observed!(), " WHERE host IN (LIST) ORDER BY target, address");
+pub(crate) const OF_HOSTS: &str = concat!(observed!(), " WHERE host IN (LIST)");
 pub(crate) const TROUBLED: &str =
     "SELECT DISTINCT host FROM observation WHERE verdict <> 'ok' ORDER BY host LIMIT $1";
 pub(crate) const OF_TARGET: &str = concat!(observed!(), " WHERE target = $1");

@@ -1,8 +1,10 @@
 //! Exit statuses, which scripts rely on, and what belongs on which stream.
 
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use crate::program::{ACME_CA, CA_CTL, ctl, ended};
+use crate::support::ca::{PATIENCE, POLL};
 use crate::support::clients::installed;
 use crate::support::{Ca, Client, Responder};
 
@@ -62,8 +64,15 @@ async fn who_asks_for_health_is_told_by_the_exit_status_as_by_a_plugin() {
         .must_be(64, &["--everything"]);
     ended(Command::new(CA_CTL).args(["--json", "check"])).must_be(3, &[]);
     ca.start().await;
+    // Until the server has looked for the first time, nobody can tell.
+    let deadline = Instant::now() + PATIENCE;
+    while ended(&mut ctl(&ca, &["check", "probes"])).status != 0 {
+        assert!(Instant::now() < deadline, "it looks at itself, and is well: {}", ca.log());
+        tokio::time::sleep(POLL).await;
+    }
     for words in [
         &["check", "all"][..],
+        &["check", "alerts"],
         &["check", "ca"],
         &["status", "--exit-code"],
         &["list-expiring", "--exit-code"],

@@ -306,6 +306,7 @@ async fn served(store: &Store, lineages: &mut [Lineage]) -> Result<(), Error> {
     for lineage in lineages {
         let rows = lineage.names.iter().filter_map(|name| by_host.get(name)).flatten();
         lineage.served = rows.cloned().collect();
+        lineage.served.sort_by(|a, b| (&a.target, a.address).cmp(&(&b.target, b.address)));
     }
     Ok(())
 }
