@@ -148,6 +148,15 @@ pub struct Mute {
     pub reason: String,
 }
 
+impl Served {
+    /// Whether it is about a target of this host.
+    pub fn is_of(&self, host: &str) -> bool {
+        let place = self.target.split('#').next().unwrap_or_default();
+        let of = place.rsplit_once(':').map_or(place, |(of, _)| of);
+        of.trim_start_matches('[').trim_end_matches(']') == host
+    }
+}
+
 impl Lineage {
     /// What it is called in a table and in an alert: the first name, and how many more.
     pub fn title(&self) -> String {

@@ -24,6 +24,8 @@ pub struct Authority {
     pub id: String,
     /// Its name, for people.
     pub name: String,
+    /// Its name in full, and those of the CAs above it.
+    names: Vec<String>,
     /// Itself and the CAs between it and the root: what a server is to send after the leaf.
     chain: Vec<Link>,
     /// Its subject key identifier.
@@ -62,8 +64,11 @@ impl Authority {
         });
         let facts = Facts::read(first).map_err(|_| unreadable())?;
         let links: Option<Vec<Link>> = chain.iter().map(|der| Link::read(der)).collect();
+        // The issuer itself, and those above it up to the root.
+        let above = chain.iter().filter_map(|der| Facts::read(der).ok()).map(|it| it.issuer);
         Ok(Self {
             id: id.to_owned(),
+            names: std::iter::once(facts.subject.clone()).chain(above).collect(),
             name: facts.common_name.unwrap_or(facts.subject),
             chain: links.ok_or_else(unreadable)?,
             key_id,
@@ -85,7 +90,8 @@ impl Authority {
 
     /// Whether a certificate says that this authority signed it.
     pub fn is_named_by(&self, leaf: &Facts) -> bool {
-        let by_name = self.chain.first().is_some_and(|own| own.subject == leaf.issuer_der);
+        // Compared as text, without case: a CA of the same name may well write its octets in another way (RFC 5280 7.1).
+        let by_name = self.names.iter().any(|own| own.eq_ignore_ascii_case(&leaf.issuer));
         by_name || (self.key_id.is_some() && self.key_id == leaf.authority_key_id)
     }
 

@@ -52,6 +52,7 @@ impl Server {
         keep_issuers(&app, &app.live()).await?;
         tasks::learn_blocked_keys(&app).await?;
         tasks::settle_what_a_stop_left(&app).await?;
+        tasks::release_sinks(&app).await;
         // Side by side, so that they share their commits. A list that cannot be made keeps nobody from being served.
         let (own, lists) = tokio::join!(tasks::issue_own_certificate(&app), tasks::publish_lists(&app));
         own?;
@@ -108,6 +109,7 @@ impl Server {
         }
         warn(&live);
         self.app.replace(live);
+        tasks::release_sinks(&self.app).await;
         tasks::renew_own_certificate(&self.app).await;
         Ok(())
     }

@@ -27,7 +27,7 @@ use store::renewal_info::RecordPolls;
 pub use self::lists::{learn_blocked_keys, publish as publish_lists, run as keep_lists};
 pub use self::own::{issue as issue_own_certificate, renew as renew_own_certificate};
 pub use self::recovery::settle as settle_what_a_stop_left;
-pub use self::watching::{judge, probe, run as watch, tell};
+pub use self::watching::{judge, probe, release_sinks, run as watch, tell};
 
 use self::chore::Chore;
 use self::validation::Job;

@@ -151,6 +151,13 @@ pub async fn tell(app: &Arc<App>) -> anyhow::Result<deliver::Report> {
     Ok(deliver::deliver_due(&app.store, &app.live().notifier, app.clock.now()).await?)
 }
 
+/// A start or a reload may have brought what a sink wants: it is tried again.
+pub async fn release_sinks(app: &App) {
+    if let Err(error) = deliver::release(&app.store, None).await {
+        tracing::warn!(%error, "sinks that were left alone are tried when it is their time");
+    }
+}
+
 /// Removes alerts and messages that are long over.
 pub(super) async fn tidy(app: &App, before: Timestamp) -> Result<(), store::Error> {
     app.store.write(PruneAlerts { before, limit: PRUNED }).await?;

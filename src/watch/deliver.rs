@@ -133,6 +133,21 @@ pub async fn deliver_due(store: &Store, notifier: &Arc<Notifier>, now: Timestamp
     Ok(report)
 }
 
+/// Has sinks tried again at once that were left alone for a while: what kept them from taking anything may have been mended.
+/// `only` is one of them; else all.
+///
+/// # Errors
+/// What the store could not do.
+pub async fn release(store: &Store, only: Option<&str>) -> Result<(), Error> {
+    for state in store.sinks().await? {
+        if state.next_at.is_some() && only.is_none_or(|name| name == state.name) {
+            let sink = SinkState { next_at: None, ..state };
+            store.write(RecordTry { sink, deliveries: Vec::new(), messages: Vec::new() }).await?;
+        }
+    }
+    Ok(())
+}
+
 /// How it stands with each configured sink, in their order.
 ///
 /// # Errors

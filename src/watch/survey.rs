@@ -21,6 +21,7 @@ use super::facts::{
 use super::round::Scene;
 use super::rule::Rule;
 use super::vigil::Vigil;
+use crate::notify::trouble_key;
 
 /// The facts, with what they point at.
 #[derive(Default)]
@@ -68,7 +69,7 @@ impl Survey {
             prober: scene
                 .probed_every
                 .map(|interval| Prober { last_pass: vigil.last_pass().unwrap_or(scene.started), interval }),
-            sinks: read(sinks, "deliveries").map(|facts| facts.iter().map(sink).collect()),
+            sinks: read(sinks, "deliveries").map(|facts| facts.iter().map(|fact| sink(fact, book)).collect()),
             new_names: read(new_names, "new names").unwrap_or_default(),
         }
     }
@@ -98,7 +99,7 @@ fn read<T>(found: Result<T, Error>, what: &str) -> Option<T> {
     found.inspect_err(|error| tracing::error!(%error, "what is known of {what} cannot be read")).ok()
 }
 
-/// Those that may need attention, those that are served wrongly, and those that an open alert is about, each once.
+/// Those that may need attention, and those that an open alert is about, each once.
 async fn lineages(store: &Store, book: &Book, now: Timestamp) -> Result<Vec<Lineage>, Error> {
     let mut found = Found::default();
     let mut place = None;
@@ -113,9 +114,6 @@ async fn lineages(store: &Store, book: &Book, now: Timestamp) -> Result<Vec<Line
             }
             None => break,
         }
-    }
-    for host in store.troubled_hosts(TROUBLED).await? {
-        found.look_up(store, &host, now).await?;
     }
     for alert in book.open() {
         let missing: Vec<&String> = alert.covers.iter().filter(|key| !found.has(key)).collect();
@@ -159,13 +157,21 @@ impl Found {
 
 fn validations(tried: Vec<Tried>, now: Timestamp) -> Validations {
     let mut validations = Validations::default();
+    let key = |tried: &Tried| {
+        tried.names.as_ref().map_or_else(|| tried.identifier.to_string(), |names| lineage::key(names))
+    };
+    let mut well: BTreeMap<String, Timestamp> = BTreeMap::new();
+    for tried in tried.iter().filter(|tried| tried.outcome.is_ok()) {
+        let last = well.entry(key(tried)).or_insert(tried.at);
+        *last = tried.at.max(*last);
+    }
     for tried in tried {
-        // What lies ahead was written before the clock was set back.
-        if now.seconds_since(tried.at) < 0 {
+        let lineage = key(&tried);
+        // What lies ahead was written before the clock was set back; and what went well since is over.
+        let is_over = tried.outcome.is_err() && well.get(&lineage).is_some_and(|last| *last >= tried.at);
+        if now.seconds_since(tried.at) < 0 || is_over {
             continue;
         }
-        let names = tried.names.unwrap_or_else(|| vec![tried.identifier.to_string()]);
-        let lineage = lineage::key(&names);
         match tried.outcome {
             Ok(evidence) => {
                 let answered = evidence.lookups.iter().rev().find(|lookup| !lookup.addresses.is_empty());
@@ -250,9 +256,11 @@ async fn has_neighbours(
     Ok(lineage.names.iter().all(|name| Identifier::ip(name).is_ok()))
 }
 
-fn sink(fact: &deliver::SinkFact) -> SinkState {
+fn sink(fact: &deliver::SinkFact, book: &Book) -> SinkState {
     let what = || fact.detail.clone().or(fact.trouble.clone()).unwrap_or_default();
-    let is_bad = fact.is_broken || fact.trouble.as_deref() == Some("tls");
+    // What was told of stands until the sink takes something, whatever it says meanwhile.
+    let is_told = book.alert(&trouble_key(&fact.name)).is_some();
+    let is_bad = fact.is_broken || fact.trouble.as_deref() == Some("tls") || is_told;
     SinkState {
         name: fact.name.clone(),
         oldest: fact.oldest,
@@ -277,5 +285,48 @@ const SETTLED: u64 = 5;
 /// How many lineages are read at once, and how many are looked at in a round.
 const PAGE: u32 = 500;
 const MOST: usize = 20_000;
-const TROUBLED: u32 = 5_000;
 const FEW: u32 = 20;
+
+#[cfg(test)]
+mod tests {
+    use acme::failure::{Evidence, Failure, Phase, Reason};
+
+    use super::*;
+
+    fn tried(name: &str, minute: i64, is_well: bool) -> Tried {
+        let failure = Failure {
+            phase: Phase::Dns,
+            reason: Reason::Servfail,
+            name: name.into(),
+            detail: "SERVFAIL".into(),
+            first_bytes: None,
+            evidence: Evidence::default(),
+        };
+        Tried {
+            identifier: Identifier::dns(name).unwrap(),
+            names: Some(vec![name.into()]),
+            at: Timestamp::from_unix(minute * 60),
+            outcome: if is_well { Ok(Evidence::default()) } else { Err(failure) },
+        }
+    }
+
+    #[test]
+    fn what_failed_before_it_succeeded_is_over() {
+        let now = Timestamp::from_unix(30 * 60);
+        let all = vec![
+            tried("a.lan", 1, false),
+            tried("a.lan", 5, true),
+            tried("b.lan", 6, false),
+            tried("a.lan", 9, false),
+        ];
+        let found = validations(all, now);
+        let failed: Vec<_> = found.failed.iter().map(|f| (f.lineage.as_str(), f.at.unix() / 60)).collect();
+        assert_eq!(failed, [("b.lan", 6), ("a.lan", 9)]);
+        assert_eq!(found.succeeded.len(), 1);
+    }
+
+    #[test]
+    fn what_lies_ahead_was_written_by_another_clock() {
+        assert!(validations(vec![tried("a.lan", 90, false)], Timestamp::from_unix(60)).failed.is_empty());
+    }
+}

@@ -51,12 +51,12 @@ impl Store {
         rows!(self, Observation, OF_HOST, host)
     }
 
-    /// The hosts of which something is not `ok`, at most so many.
+    /// The hosts behind `after` of which something is not `ok`, at most so many.
     ///
     /// # Errors
     /// What the database could not do.
-    pub async fn troubled_hosts(&self, limit: u32) -> Result<Vec<String>, Error> {
-        let hosts: Vec<Host> = rows!(self, Host, TROUBLED, i64::from(limit))?;
+    pub async fn troubled_hosts(&self, after: &str, limit: u32) -> Result<Vec<String>, Error> {
+        let hosts: Vec<Host> = rows!(self, Host, TROUBLED, after, i64::from(limit))?;
         Ok(hosts.into_iter().map(|Host(host)| host).collect())
     }
 
@@ -84,7 +84,8 @@ impl Store {
     }
 }
 
-/// Keeps what a pass of probes saw, all of it or nothing. A row whose verdict stays is continued: its `since` is kept and
+/// Keeps what a pass of probes saw, all of it or nothing. Where a name had no address, the rows of its addresses stay as they
+/// were, with the time at which they were seen. A row whose verdict stays is continued: its `since` is kept and
 /// its samples are counted on. Rows of addresses that a target does not lead to any more are removed. A crash after it
 /// leaves the pass kept, one before it the pass before.
 #[derive(Clone, Debug)]
@@ -117,7 +118,10 @@ impl Change for KeepObservations {
         let (mut put, mut turns) = (BTreeMap::new(), BTreeMap::new());
         let mut gone: BTreeSet<(String, String)> = BTreeSet::new();
         for (target, host, seen) in &self.targets {
-            let of_target = kept.keys().filter(|(of, _)| of == target);
+            // Without an address nothing was seen: what was seen before is the last that is known.
+            let is_blind = seen.iter().all(|served| served.address.is_none());
+            let of_target =
+                kept.keys().filter(|(of, address)| of == target && (!is_blind || address.is_empty()));
             gone.extend(of_target.cloned());
             for served in seen {
                 let place = (target.clone(), key(served.address));
@@ -237,7 +241,7 @@ pub(crate) const OF_HOST: &str = concat!(observed!(), " WHERE host = $1 ORDER BY
 /// The same of several hosts, in the place of `LIST`.
 pub(crate) const OF_HOSTS: &str = concat!(observed!(), " WHERE host IN (LIST)");
 pub(crate) const TROUBLED: &str =
-    "SELECT DISTINCT host FROM observation WHERE verdict <> 'ok' ORDER BY host LIMIT $1";
+    "SELECT DISTINCT host FROM observation WHERE verdict <> 'ok' AND host > $1 ORDER BY host LIMIT $2";
 pub(crate) const OF_TARGET: &str = concat!(observed!(), " WHERE target = $1");
 pub(crate) const EVERY: &str =
     concat!(observed!(), " WHERE (target, address) > ($1, $2) ORDER BY target, address LIMIT $3");

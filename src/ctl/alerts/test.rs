@@ -8,12 +8,13 @@ use anyhow::bail;
 use clap::Args;
 use rustls::RootCertStore;
 use serde::Serialize;
+use store::Store;
 
 use crate::config::Config;
 use crate::ctl::output::Output;
 use crate::notify::{Notifier, Outcome};
 use crate::resolver::Resolver;
-use crate::watch::deliver::{Trial, try_out};
+use crate::watch::deliver::{self, Trial, try_out};
 
 /// Send one real message to every sink, or to one, and say what came of it
 #[derive(Args)]
@@ -93,6 +94,7 @@ impl Test {
                 item.detail.clone().unwrap_or_else(|| item.place.clone()),
             ]
         })?;
+        release(config, &items).await;
         let failed: Vec<&str> =
             items.iter().filter(|item| item.result != "delivered").map(|item| item.sink.as_str()).collect();
         if !failed.is_empty() {
@@ -100,4 +102,15 @@ impl Test {
         }
         Ok(())
     }
+}
+
+/// What was delivered just now shows that the sink takes messages again: what waits for it is told at once. Without a store
+/// nothing waits.
+async fn release(config: &Config, items: &[Item]) {
+    let Ok(store) = Store::open_existing(&config.store).await else { return };
+    for item in items.iter().filter(|item| item.result == "delivered") {
+        // It is tried at its time otherwise.
+        let _ = deliver::release(&store, Some(&item.sink)).await;
+    }
+    store.close().await;
 }

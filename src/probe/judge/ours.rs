@@ -13,10 +13,11 @@ use crate::probe::facts::Facts;
 use crate::probe::look::Possession;
 use crate::probe::target::Expect;
 
-/// For how long after a newer one was issued the older one may still be served: an hour, or a fiftieth of a lifetime.
+/// For how long after a newer one was issued the older one may still be served: an hour, or a fiftieth of a lifetime that is
+/// shorter than two days, and a minute at least.
 pub fn grace(not_before: Timestamp, not_after: Timestamp) -> Duration {
     let lifetime = u64::try_from(not_after.seconds_since(not_before)).unwrap_or_default();
-    Duration::from_secs(lifetime / 50).max(LEAST_GRACE)
+    Duration::from_secs(lifetime / 50).clamp(LEAST_GRACE, GRACE)
 }
 
 impl Case<'_> {
@@ -222,4 +223,5 @@ impl Case<'_> {
     }
 }
 
-const LEAST_GRACE: Duration = Duration::from_secs(3_600);
+const LEAST_GRACE: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_secs(3_600);

@@ -151,7 +151,17 @@ fn served(facts: &Facts<'_>, lineage: &Lineage, alert: &Alert, now: Timestamp) -
         return Ending::Gone(title(&format!("{who}: does not answer any more")), Vec::new());
     }
     // Another fault under another key: this one is over. A fault that was seen once, or a good sample: wait.
-    if alert.rule == Rule::ServedUntrusted && rows.iter().all(|row| row.samples >= 2) {
+    let is_seen = |row: &acme::lineage::Served| row.samples >= 2 && !is_unreachable(row.verdict);
+    let is_untrusted = |verdict| {
+        matches!(verdict, Verdict::ImpostorIssuer | Verdict::UnknownSerial | Verdict::RevokedServed)
+    };
+    if alert.rule != Rule::ServedUntrusted
+        && rows.iter().all(is_seen)
+        && rows.iter().any(|row| is_untrusted(row.verdict))
+    {
+        return Ending::Dropped;
+    }
+    if alert.rule == Rule::ServedUntrusted && rows.iter().all(is_seen) {
         return Ending::Gone(title(&format!("{who}: no longer served")), Vec::new());
     }
     Ending::Unknown

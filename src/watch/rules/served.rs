@@ -111,7 +111,12 @@ fn wrong(lineage: &Lineage, rows: &[&Served], now: Timestamp) -> Option<Conditio
             },
             "clients that trust our root refuse it".into(),
             last_order(lineage, now),
-            NIXOS.into(),
+            match current {
+                Some(current) if current.downloaded_at.is_some() && !is_failing(lineage) => {
+                    "its certificate was issued and fetched: install it where the service reads it, and reload".into()
+                }
+                _ => NIXOS.into(),
+            },
         ),
         Rule::ServedStale => (
             if severity == Severity::Urgent {
@@ -172,15 +177,25 @@ fn wrong(lineage: &Lineage, rows: &[&Served], now: Timestamp) -> Option<Conditio
             seen,
             order,
             help,
-            format!("try: ca-ctl probe {}; ca-ctl explain {}", name(lineage), name(lineage)),
+            format!("try: ca-ctl probe {}; ca-ctl explain {}", place(&worst.target), host(&worst.target)),
         ]),
         since,
         ..about(lineage, rule, format!("served:{key}"), now)
     })
 }
 
+/// Whether orders failed since the last that brought a certificate.
+fn is_failing(lineage: &Lineage) -> bool {
+    lineage.failures.count > 0
+}
+
 /// Which rule a row breaks, and how badly.
 fn judged(lineage: &Lineage, row: &Served, now: Timestamp) -> Option<(Rule, Severity)> {
+    // Seen before the newer one was issued, or before a service can have loaded it.
+    let is_early = lineage.current.as_ref().is_some_and(|c| row.at.seconds_since(c.issued_at) < MINUTE);
+    if is_early && matches!(row.verdict, Verdict::StaleNotReloaded | Verdict::Expired) {
+        return None;
+    }
     Some(match row.verdict {
         Verdict::FallbackCert | Verdict::NoCertAlert => (Rule::ServedFallback, Severity::Urgent),
         Verdict::StaleNotReloaded => {
@@ -246,7 +261,7 @@ fn untrusted(lineage: &Lineage, rows: &[&Served], now: Timestamp) -> Vec<Conditi
                 format!("since {since} at {}", some(&targets, 5)),
                 format!("{}: {}", first.address.map_or("-".into(), |a| a.to_string()), quote(&first.detail)),
                 format!("serial {}, key {digits}", first.serial.as_deref().unwrap_or("-")),
-                format!("try: ca-ctl probe {}; ca-ctl show {}", name(lineage), name(lineage)),
+                format!("try: ca-ctl probe {}; ca-ctl show {}", place(&first.target), host(&first.target)),
                 "ignored, clients may trust what nobody here vouches for".into(),
             ]),
             since,
@@ -291,6 +306,11 @@ fn drift(lineage: &Lineage, rows: &[&Served], now: Timestamp) -> Option<Conditio
 }
 
 fn unreachable(lineage: &Lineage, rows: &[&Served], now: Timestamp) -> Option<Condition> {
+    // What was seen before the name lost its address says nothing of whether it can be reached.
+    let is_past = |row: &Served| {
+        rows.iter().any(|other| other.target == row.target && other.address.is_none() && other.at > row.at)
+    };
+    let rows: Vec<&Served> = rows.iter().copied().filter(|row| !is_past(row)).collect();
     let gone = |row: &&&Served| is_unreachable(row.verdict) && now.seconds_since(row.since) >= HOUR / 2;
     let bad: Vec<&&Served> = rows.iter().filter(gone).collect();
     // Some of several addresses: the name can be reached.
@@ -309,7 +329,7 @@ fn unreachable(lineage: &Lineage, rows: &[&Served], now: Timestamp) -> Option<Co
             "a validation would fail as well".into(),
             match first.verdict {
                 Verdict::DnsFail => format!("try: ca-ctl resolve {}", name(lineage)),
-                _ => format!("try: ca-ctl probe {}", name(lineage)),
+                _ => format!("try: ca-ctl probe {}", place(&first.target)),
             },
         ]),
         since,
@@ -328,6 +348,18 @@ fn key(lineage: &Lineage) -> String {
     }
 }
 
+/// A target as `ca-ctl probe` takes it.
+fn place(target: &str) -> &str {
+    target.split('#').next().unwrap_or(target)
+}
+
+/// The host of a target.
+fn host(target: &str) -> &str {
+    let place = place(target);
+    let host = place.rsplit_once(':').map_or(place, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
 /// A target as people say it: without the port of HTTPS.
 fn shown(target: &str) -> &str {
     target.strip_suffix(":443").unwrap_or(target)
@@ -340,5 +372,6 @@ fn is_twice(row: &Served) -> bool {
 
 /// So many with one cause are one alert.
 const MANY: usize = 3;
+const MINUTE: i64 = 60;
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;

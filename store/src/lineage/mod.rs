@@ -40,6 +40,8 @@ enum Position {
     Failed(String),
     /// Among the names whose owner wants them looked at early, behind these.
     Early(String),
+    /// Among those of which something is served that should not be, behind this host.
+    Served(String),
     /// Behind these names.
     Names(String),
 }

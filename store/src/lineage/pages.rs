@@ -5,6 +5,7 @@ use std::time::Duration;
 use acme::lineage::Lineage;
 use acme::renewal::used;
 use acme::time::Timestamp;
+use acme::verdict::Verdict;
 
 use super::facts::{self, Certificate};
 use super::{Page, Place, Position, key};
@@ -14,7 +15,8 @@ use crate::sql::{Columns, Record, containing, first_id, row, rows};
 use crate::store::Store;
 
 /// First the certificates whose time has come, then names whose orders failed though their certificate is fresh, or though
-/// they have none, then those whose owner wants them to be looked at sooner than clients renew.
+/// they have none, then those whose owner wants them to be looked at sooner than clients renew, then those of which something
+/// else is served than should be.
 pub(super) async fn attention(
     store: &Store,
     now: Timestamp,
@@ -26,6 +28,9 @@ pub(super) async fn attention(
     }
     if let Some(Position::Early(after)) = after {
         return early(store, now, limit, after).await;
+    }
+    if let Some(Position::Served(after)) = after {
+        return served(store, now, limit, after).await;
     }
     let (at, serial) = behind(after);
     let found: Vec<Certificate> =
@@ -58,20 +63,17 @@ async fn failed(store: &Store, now: Timestamp, limit: u32, after: &str) -> Resul
 async fn early(store: &Store, now: Timestamp, limit: u32, after: &str) -> Result<Page, Error> {
     let cares = store.cares().await?;
     let subjects = cares.early(EARLY);
+    let behind = || Some(Place(Position::Served(String::new())));
     if subjects.is_empty() {
-        return Ok(Page { lineages: Vec::new(), next: None });
+        return Ok(Page { lineages: Vec::new(), next: behind() });
     }
-    let mut values = Values(vec![after.into(), i64::from(limit).into()]);
     let patterns = subjects.iter().map(|subject| match subject.strip_prefix('*') {
         Some(suffix) => containing(&format!("{suffix},")),
         None => containing(&format!(",{subject},")),
     });
-    let patterns = values.list(patterns.map(Value::from).collect::<Vec<_>>());
-    let any: Vec<String> =
-        patterns.split(", ").map(|place| format!(r"',' || c.names || ',' LIKE {place} ESCAPE '\'")).collect();
-    let names: Vec<Names> = query(store, WANTED.replace("ANY", &any.join(" OR ")), values.0).await?;
+    let names = wanted(store, patterns, after, limit).await?;
     let next = names.last().filter(|_| is_full(&names, limit));
-    let next = next.map(|Names(last)| Place(Position::Early(last.clone())));
+    let next = next.map(|Names(last)| Place(Position::Early(last.clone()))).or_else(behind);
     let mut found = facts::certificates(store, names.iter().map(|Names(names)| names.as_str())).await?;
     found.retain(|found| found.is_current() && !found.needs_attention(now));
     let mut lineages = facts::of_certificates(store, found, now).await?;
@@ -82,6 +84,44 @@ async fn early(store: &Store, now: Timestamp, limit: u32, after: &str) -> Result
         early && lineage.failures.count == 0
     });
     Ok(Page { lineages, next })
+}
+
+/// Those of which a probe found something else than it should, and that stood on no earlier page. The names of all current
+/// certificates are looked through, once for each page of hosts.
+async fn served(store: &Store, now: Timestamp, limit: u32, after: &str) -> Result<Page, Error> {
+    let hosts = store.troubled_hosts(after, limit.min(HOSTS)).await?;
+    let Some(last) = hosts.last() else { return Ok(Page { lineages: Vec::new(), next: None }) };
+    let next = Some(Place(Position::Served(last.clone())));
+    let patterns = hosts.iter().map(|host| containing(&format!(",{host},")));
+    let names = wanted(store, patterns, "", ALL_OF_A_PAGE).await?;
+    let mut found = facts::certificates(store, names.iter().map(|Names(names)| names.as_str())).await?;
+    found.retain(|found| found.is_current() && !found.needs_attention(now));
+    let mut lineages = facts::of_certificates(store, found, now).await?;
+    lineages.retain(|lineage| {
+        let life = lineage.current.as_ref().map(|current| used(current.not_before, current.not_after, now));
+        let early = life.zip(lineage.care.thresholds).is_some_and(|(used, early)| used >= early.warn);
+        // One with several hosts stands on the page of the first of them.
+        let first = lineage.names.iter().find(|name| {
+            let of_host = lineage.served.iter().filter(|row| row.is_of(name));
+            of_host.clone().any(|row| row.verdict != Verdict::Ok)
+        });
+        !early && lineage.failures.count == 0 && first.is_some_and(|first| hosts.contains(first))
+    });
+    Ok(Page { lineages, next })
+}
+
+/// The names of the current certificates behind `after` that one of the patterns fits.
+async fn wanted(
+    store: &Store,
+    patterns: impl Iterator<Item = String>,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<Names>, Error> {
+    let mut values = Values(vec![after.into(), i64::from(limit).into()]);
+    let patterns = values.list(patterns.map(Value::from).collect::<Vec<_>>());
+    let any: Vec<String> =
+        patterns.split(", ").map(|place| format!(r"',' || c.names || ',' LIKE {place} ESCAPE '\'")).collect();
+    query(store, WANTED.replace("ANY", &any.join(" OR ")), values.0).await
 }
 
 pub(super) async fn ending(
@@ -209,6 +249,9 @@ const WITH_NAME: &str = r"SELECT u.names FROM (
          UNION SELECT o.names FROM orders o WHERE o.names = $3) u
      ORDER BY CASE WHEN u.names = $3 THEN 0 ELSE 1 END, u.names LIMIT $4";
 
+/// How many hosts one page looks for, and how many lineages may have them.
+const HOSTS: u32 = 100;
+const ALL_OF_A_PAGE: u32 = 10_000;
 /// Thresholds below this part of a life may be met before the certificate is due.
 const EARLY: f64 = 0.68;
 /// For how long a failed order makes a lineage of its names, if nothing else does: as long as it can be looked at.

@@ -2,15 +2,17 @@ use std::time::{Duration, Instant};
 
 use acme::attention::{fresh_until, silent_from};
 use acme::failure::Reason;
-use acme::lineage::{Lineage, Mute, Outcome};
+use acme::lineage::{Lineage, Mute, Outcome, Served};
 use acme::renewal::Thresholds;
 use acme::time::Timestamp;
+use acme::verdict::Verdict;
 use store::account::Account;
 use store::audit::AuditFilter;
 use store::care::{SetCare, Wish};
 use store::certificate::Certificate;
 use store::issuance::{Issued, PutIssuer};
 use store::lineage::{Page, Place, Which};
+use store::observation::KeepObservations;
 use store::renewal_info::{AskRenewals, RecordPolls};
 use store::revocation::{One, Revoke};
 
@@ -84,6 +86,40 @@ both! {
         world.store.write(Revoke { certificates, blocked: None, at: day(1) }).await.unwrap();
         assert_eq!(attention(&world, day(70)).await, [""; 0], "a revoked one is not expected to be renewed");
         assert_eq!(one(&world, "b.lan", day(70)).await.current, None);
+    }
+}
+
+both! {
+    async fn what_serves_the_wrong_thing_needs_attention_however_fresh_it_is(world: World) {
+        let account = world.account().await;
+        issued_at(&world, &account, &["a.lan", "b.lan"], now()).await;
+        issued_at(&world, &account, &["c.lan"], now()).await;
+        issued_at(&world, &account, &["d.lan"], now()).await;
+        let seen = |host: &str, verdict| {
+            let served = Served {
+                target: format!("{host}:443"),
+                address: Some("10.0.0.1:443".parse().unwrap()),
+                verdict,
+                since: now(),
+                at: now(),
+                samples: 1,
+                serial: None,
+                spki: None,
+                not_after: None,
+                product: None,
+                detail: "it was seen".into(),
+            };
+            (format!("{host}:443"), host.to_owned(), vec![served])
+        };
+        let targets = vec![
+            seen("a.lan", Verdict::FallbackCert),
+            seen("b.lan", Verdict::FallbackCert),
+            seen("c.lan", Verdict::Ok),
+            seen("d.lan", Verdict::StaleNotReloaded),
+        ];
+        world.store.write(KeepObservations { targets, all: None }).await.unwrap();
+        let both = acme::lineage::key(&["a.lan".to_owned(), "b.lan".to_owned()]);
+        assert_eq!(attention(&world, day(1)).await, [both.as_str(), "d.lan"], "each once");
     }
 }
 
@@ -416,7 +452,8 @@ both! {
         seen.sort();
         seen.dedup();
         assert_eq!(seen.len(), ATTENTION);
-        assert_eq!(pages, ATTENTION / 200 + 3);
+        // The last ones of certificates, of failures, of early ones, and of what is served.
+        assert_eq!(pages, ATTENTION / 200 + 4);
         let counting = Instant::now();
         assert_eq!(world.store.count_lineages().await.unwrap(), 100_000);
         println!(

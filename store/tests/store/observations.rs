@@ -73,7 +73,15 @@ both! {
         world.store.write(pass("a.lan", vec![served("a.lan:443", None, Verdict::DnsFail, minute(1))])).await.unwrap();
         let left = world.store.observations_of("a.lan").await.unwrap();
         let places: Vec<_> = left.iter().map(|it| (it.served.target.as_str(), it.served.address)).collect();
-        assert_eq!(places, [("a.lan:25", Some("10.0.0.1:443".parse().unwrap())), ("a.lan:443", None)]);
+        let [four, six] = ["10.0.0.1:443", "[fd00::1]:443"].map(|address| Some(address.parse().unwrap()));
+        let expected = [("a.lan:25", four), ("a.lan:443", None), ("a.lan:443", four), ("a.lan:443", six)];
+        assert_eq!(places, expected, "without an address nothing was seen that could take the place of what was");
+        assert_eq!(left[2].served.at, at);
+
+        world.store.write(pass("a.lan", vec![served("a.lan:443", SIX, Verdict::Ok, minute(2))])).await.unwrap();
+        let left = world.store.observations_of("a.lan").await.unwrap();
+        let places: Vec<_> = left.iter().map(|it| (it.served.target.as_str(), it.served.address)).collect();
+        assert_eq!(places, [("a.lan:25", four), ("a.lan:443", six)]);
 
         let all = BTreeSet::from(["b.lan:443".to_owned()]);
         world.store.write(KeepObservations { targets: vec![], all: Some(all) }).await.unwrap();
