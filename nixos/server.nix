@@ -85,19 +85,20 @@ in
     networking.firewall.allowedTCPPorts =
       lib.optionals cfg.openFirewall ([ cfg.port ] ++ lib.optional (cfg.plainPort != null) cfg.plainPort);
 
+    # FreeBind, because sockets.target comes before the network: an address of `listenAddresses` may not be there yet.
     systemd.sockets = {
       acme-ca = {
         description = "ACME over TLS";
         wantedBy = [ "sockets.target" ];
         listenStreams = map (listen: address listen cfg.port) cfg.listenAddresses;
-        socketConfig.FileDescriptorName = "acme";
+        socketConfig = { FileDescriptorName = "acme"; FreeBind = true; };
       };
     } // lib.optionalAttrs (cfg.plainPort != null) {
       acme-ca-plain = {
         description = "Root, issuers and CRLs of the CA over plain HTTP";
         wantedBy = [ "sockets.target" ];
         listenStreams = map (listen: address listen cfg.plainPort) cfg.listenAddresses;
-        socketConfig = { FileDescriptorName = "plain"; Service = "acme-ca.service"; };
+        socketConfig = { FileDescriptorName = "plain"; FreeBind = true; Service = "acme-ca.service"; };
       };
     };
 

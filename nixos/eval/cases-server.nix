@@ -78,9 +78,17 @@ in
     };
     expect = {
       listenStreams = [ "[::]:80" ];
-      socketConfig = { FileDescriptorName = "plain"; Service = "acme-ca.service"; };
+      socketConfig = { FileDescriptorName = "plain"; FreeBind = true; Service = "acme-ca.service"; };
       required = true;
       plain_listen = [ "[::]:80" ];
+    };
+  };
+  "02 an address that is not there yet can be listened at" = {
+    modules = [ server (ca { listenAddresses = [ "192.168.1.10" "[fd00::10]" ]; }) ];
+    shows = config: { inherit (config.systemd.sockets.acme-ca) listenStreams socketConfig; };
+    expect = {
+      listenStreams = [ "192.168.1.10:443" "[fd00::10]:443" ];
+      socketConfig = { FileDescriptorName = "acme"; FreeBind = true; };
     };
   };
   "02 the server's module stands alone" = {
