@@ -59,6 +59,9 @@ let
       days != null && days > cfg.lifetime.maxDays && !(name == "default" && days == cfg.lifetime.defaultDays))
     (lib.attrNames (cfg.settings.profiles or { }));
 
+  store = cfg.settings.store.url or "";
+  file = own.sqliteFile store;
+
   sources = [ cfg.credentials.intermediateKey ] ++ lib.attrValues cfg.credentials.extra
     ++ lib.optional (cfg.credentials.intermediatePassphrase != null) cfg.credentials.intermediatePassphrase;
   lines = lib.concatStringsSep "\n";
@@ -71,6 +74,12 @@ in
         message = ''
           services.acme-ca.policy.allow is empty: nothing says which names may have a certificate. Your zone would do, such as
           [ "mgmt.lan" "*.mgmt.lan" ].'';
+      }
+      {
+        assertion = lib.hasPrefix "sqlite:" store -> file != null && own.isWritablePath file;
+        message = ''
+          services.acme-ca.settings.store.url is ${store}. ${own.writablePaths}
+          sqlite:/var/lib/acme-ca/ca.db would do.'';
       }
       {
         assertion = cfg.lifetime.defaultDays <= cfg.lifetime.maxDays;

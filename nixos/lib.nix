@@ -72,6 +72,25 @@ rec {
     if parts == null then null
     else lib.toIntBase10 (lib.head parts) * seconds.${lib.last parts} / 86400;
 
+  # The file of a store's URL, or null for what is no absolute path of a SQLite file.
+  sqliteFile = url:
+    let path = lib.removePrefix "//" (lib.removePrefix "sqlite:" url); in
+    if lib.hasPrefix "sqlite:" url && lib.hasPrefix "/" path && !lib.hasInfix "?" path then path else null;
+
+  # The directory of such a file, where it is not below the unit's own (StateDirectory).
+  beyondState = file:
+    lib.optional (file != null && !lib.hasPrefix "/var/lib/acme-ca/" file) (dirOf file);
+
+  # Whether a unit with our sandbox can be given a path to write to. Homes are hidden from it, and its /tmp is gone when it ends;
+  # blanks and % mean something else in a unit.
+  isWritablePath = path:
+    builtins.match "(/[-+_.,:@A-Za-z0-9]+)+" path != null
+    && !lib.any (hidden: lib.hasPrefix "${hidden}/" "${path}/") [ "/home" "/root" "/run/user" "/tmp" "/var/tmp" ]
+    && !lib.any (part: part == "." || part == "..") (lib.splitString "/" path);
+  writablePaths = ''
+    The unit cannot write below /home, /root, /run/user, /tmp and /var/tmp, and a path is made of letters, digits
+    and -+_.,:@ alone.'';
+
   # A file that is read on the host and never copied to the store. `types.externalPath` came with NixOS 25.05.
   secretPath = lib.types.externalPath or (lib.types.addCheck lib.types.str
     (path: lib.hasPrefix "/" path && !lib.hasPrefix "${builtins.storeDir}/" path) // {

@@ -25,6 +25,7 @@ let
       (lib.genAttrs (localNames ++ [ cfg.hostName ]) (_: [ cfg.validation.hostAddress ]))
     // cfg.validation.hosts;
 
+  beyond = own.beyondState (own.sqliteFile (cfg.settings.store.url or ""));
   address = listen: port: "${listen}:${toString port}";
   written = (pkgs.formats.toml { }).generate "acme-ca.toml" cfg.settings;
   # The keys are on the host alone, so the build judges the file without them.
@@ -135,6 +136,8 @@ in
           WatchdogSec = 30;
           Restart = "on-failure";
           RestartSec = 5;
+          # A store elsewhere is there already, with that directory as its user's own.
+          ReadWritePaths = mkIf (beyond != [ ]) beyond;
           ${if cfg.credentials.encrypted then "LoadCredentialEncrypted" else "LoadCredential"} =
             lib.mapAttrsToList (name: path: "${name}:${path}") credentials;
         };

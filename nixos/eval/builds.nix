@@ -78,6 +78,18 @@ in
     (name: "printf %s ${quote everything.systemd.units.${name}.text} >${quote name}")
     (builtins.attrNames everything.systemd.units)));
 
+  # What the copy's unit runs, for a store and a directory of the test's own.
+  backup =
+    let
+      copied = config [ server ] [{
+        services.acme-ca = {
+          settings.store.url = "sqlite:${builtins.getEnv "ACME_CA_STORE"}";
+          backup = { enable = true; directory = builtins.getEnv "ACME_CA_BACKUP"; };
+        };
+      }];
+    in
+    shell "backup" "printf '#!/bin/sh -e\n%s' ${quote copied.systemd.services.acme-ca-backup.script} >$out; chmod +x $out";
+
   # What the unit runs: the token, then the message.
   notify = shell "notify" (
     let unit = everything.systemd.services."acme-ca-notify@".serviceConfig; in

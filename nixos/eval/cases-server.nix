@@ -326,13 +326,37 @@ in
     modules = [ server (ca { backup.enable = true; }) ];
     shows = config: {
       inherit (config.systemd.services.acme-ca-backup) startAt;
+      server = has "ReadWritePaths" (serve config).serviceConfig;
       inherit (config.systemd.services.acme-ca-backup.serviceConfig) User ReadWritePaths PrivateNetwork;
     };
-    expect = { startAt = "daily"; User = "acme-ca"; ReadWritePaths = [ "/var/backup/acme-ca" ]; PrivateNetwork = true; };
+    expect = { startAt = "daily"; server = false; User = "acme-ca"; ReadWritePaths = [ "/var/backup/acme-ca" ]; PrivateNetwork = true; };
     release = "26.05";
   };
   "more: a backup of PostgreSQL is refused" = {
     modules = [ server (ca { backup.enable = true; settings.store.url = "postgres://ca@localhost/ca"; }) ];
-    refused = [ "services.acme-ca.backup" "postgres://ca@localhost/ca" ];
+    refused = [ "services.acme-ca.backup copies a SQLite file" ];
+  };
+  "more: a backup where the unit cannot write is refused" = {
+    modules = [ server (ca { backup = { enable = true; directory = "/home/backup"; }; }) ];
+    refused = [ "services.acme-ca.backup.directory is /home/backup" "cannot write below /home" ];
+  };
+  "more: a backup at a path with a blank is refused" = {
+    modules = [ server (ca { backup = { enable = true; directory = "/srv/my backup"; }; }) ];
+    refused = [ "services.acme-ca.backup.directory is /srv/my backup" ];
+  };
+  "more: a store elsewhere can be written, by the server and for its copy" = {
+    modules = [ server (ca { backup.enable = true; settings.store.url = "sqlite:///srv/ca/ca.db"; }) ];
+    shows = config: map
+      (name: config.systemd.services.${name}.serviceConfig.ReadWritePaths)
+      [ "acme-ca" "acme-ca-backup" ];
+    expect = [ [ "/srv/ca" ] [ "/var/backup/acme-ca" "/srv/ca" ] ];
+  };
+  "more: a store where nothing can be written is refused" = {
+    modules = [ server (ca { settings.store.url = "sqlite:/home/ca/ca.db"; }) ];
+    refused = [ "services.acme-ca.settings.store.url is sqlite:/home/ca/ca.db" "cannot write below /home" ];
+  };
+  "more: a store that is no absolute path is refused" = {
+    modules = [ server (ca { settings.store.url = "sqlite:ca.db"; }) ];
+    refused = [ "services.acme-ca.settings.store.url is sqlite:ca.db" ];
   };
 }
