@@ -34,12 +34,14 @@ rec {
         else if withPort != null then lib.head withPort
         else bare;
     in
-    lib.toLower (lib.head (lib.splitString "%" address));
+    bareName (lib.head (lib.splitString "%" address));
   serverName = text:
     let parts = lib.splitString "#" text; in
-    if lib.length parts < 2 then null else lib.toLower (lib.last parts);
+    if lib.length parts < 2 then null else bareName (lib.last parts);
+  # As it is compared: in lower case, without the dot at its end.
+  bareName = name: lib.removeSuffix "." (lib.toLower name);
 
-  isLoopback = address: lib.hasPrefix "127." address || address == "::1";
+  isLoopback = address: lib.hasPrefix "127." address || address == "::1" || lib.hasPrefix "::ffff:127." address;
 
   # Addresses that everybody can have: loopback, RFC 1918, link-local, RFC 6598 and their kin in IPv6. A name server at any
   # other address is taken for one that knows nothing of an internal zone.
@@ -54,8 +56,17 @@ rec {
     lib.toLower pattern == lib.toLower name
     || lib.hasPrefix "*." pattern && lib.hasSuffix (lib.toLower (lib.removePrefix "*" pattern)) (lib.toLower name);
 
+  # Whether `resolver.zone` has servers for a name: the suffix itself, and everything below it.
+  zoneCovers = suffix: name:
+    let bare = bareName (lib.removePrefix "*." suffix); in
+    bareName name == bare || lib.hasSuffix ".${bare}" (bareName name);
+
+  # Whether two URLs are one: the host's case and the port that is understood make no difference.
+  isSameUrl = one: other: one == other || parseUrl one != null && parseUrl one == parseUrl other;
+
   # The certificates of this host, by name, that are ordered at `directory`.
-  certificatesOf = directory: certs: lib.filterAttrs (_: cert: cert.server == directory) certs;
+  certificatesOf = directory: certs:
+    lib.filterAttrs (_: cert: cert.server != null && isSameUrl cert.server directory) certs;
 
   # The names of certificates that the CA has to look up: what is shown by DNS-01 is asked for elsewhere.
   namesToDial = certs:
@@ -63,14 +74,27 @@ rec {
       (cert: [ cert.domain ] ++ cert.extraDomainNames)
       (lib.filter (cert: cert.dnsProvider == null) (lib.attrValues certs))));
 
-  # Whole days of a span as acme-ca writes it ("90d", "36h"), or null for the rarer forms.
-  days = span:
+  # Seconds of a span as acme-ca reads it ("90d", "1y 6months", "1.5h"), parts of a second as a whole one; null for what is none.
+  seconds = span:
     let
-      parts = builtins.match "([0-9]+) ?(m|min|h|d|day|days|w|week|weeks)" span;
-      seconds = { m = 60; min = 60; h = 3600; d = 86400; day = 86400; days = 86400; w = 604800; week = 604800; weeks = 604800; };
+      parts = builtins.match "[[:space:]]*([0-9]{1,12})([.][0-9]+)?[[:space:]]*([a-zA-Z]+)[[:space:]]*(.*)" span;
+      unit = lib.findFirst (unit: lib.elem (builtins.elemAt parts 2) unit.names) null units;
+      rest = builtins.elemAt parts 3;
+      # A fraction counts as one more: rather too long than too short.
+      count = lib.toIntBase10 (lib.head parts) + (if builtins.elemAt parts 1 == null then 0 else 1);
+      others = if rest == "" then 0 else seconds rest;
     in
-    if parts == null then null
-    else lib.toIntBase10 (lib.head parts) * seconds.${lib.last parts} / 86400;
+    if !builtins.isString span || parts == null || unit == null || others == null then null
+    else count * unit.seconds + others;
+  units = [
+    { seconds = 1; names = [ "nanos" "nsec" "ns" "usec" "us" "millis" "msec" "ms" "seconds" "second" "secs" "sec" "s" ]; }
+    { seconds = 60; names = [ "minutes" "minute" "min" "mins" "m" ]; }
+    { seconds = 3600; names = [ "hours" "hour" "hr" "hrs" "h" ]; }
+    { seconds = 86400; names = [ "days" "day" "d" ]; }
+    { seconds = 604800; names = [ "weeks" "week" "wk" "wks" "w" ]; }
+    { seconds = 2630016; names = [ "months" "month" "M" ]; }
+    { seconds = 31557600; names = [ "years" "year" "yr" "yrs" "y" ]; }
+  ];
 
   # The file of a store's URL, or null for what is no absolute path of a SQLite file.
   sqliteFile = url:

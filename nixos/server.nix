@@ -17,10 +17,10 @@ let
   localCertificates = own.certificatesOf cfg.advertisedUrl config.security.acme.certs;
   localNames = own.namesToDial localCertificates;
   # acme-ca does not read /etc/hosts, where `networking.hosts` ends. What it says of our names is pinned instead.
-  hostsOf = name: lib.filter (address: !own.isLoopback address && lib.elem name config.networking.hosts.${address})
+  hostsOf = name: lib.filter (address: !own.isLoopback address && lib.elem name (map own.bareName config.networking.hosts.${address}))
     (lib.attrNames config.networking.hosts);
   pins =
-    lib.filterAttrs (_: addresses: addresses != [ ]) (lib.genAttrs localNames hostsOf)
+    lib.filterAttrs (_: addresses: addresses != [ ]) (lib.genAttrs localNames (name: hostsOf (own.bareName name)))
     // lib.optionalAttrs (cfg.validation.hostAddress != null)
       (lib.genAttrs (localNames ++ [ cfg.hostName ]) (_: [ cfg.validation.hostAddress ]))
     // cfg.validation.hosts;

@@ -280,6 +280,31 @@ in
     refused = [ "lifetime.maxDays (90)" ": long." ];
   };
 
+  "08 years, months, sums and what is a little too long are refused" = {
+    modules = [
+      server
+      (ca {
+        settings.profiles = {
+          a.lifetime = "1y";
+          b.lifetime = "12months";
+          c.lifetime = "89d 25h";
+          d.lifetime = "2161h";
+          e.lifetime = "90.5 days";
+          f.lifetime = "12weeks5d24h";
+        };
+      })
+    ];
+    refused = [ "lifetime.maxDays (90)" ": a b c d e." ];
+  };
+  "08 an absent lifetime is the program's" = {
+    modules = [ server (ca { lifetime = { defaultDays = 20; maxDays = 30; }; settings.profiles.clients.client_auth = true; }) ];
+    refused = [ "lifetime.maxDays (30)" ": clients." ];
+  };
+  "08 what is no span is refused" = {
+    modules = [ server (ca { settings.profiles = { a.lifetime = "long"; b.lifetime = "90"; c.lifetime = "1M 2w"; }; }) ];
+    refused = [ "no spans: a b." ];
+  };
+
   "22 the server opens nothing by itself" = {
     modules = [ server (ca { plainPort = 80; }) ];
     shows = config: config.networking.firewall.allowedTCPPorts;

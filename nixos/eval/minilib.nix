@@ -18,6 +18,7 @@ let
     optionals = condition: xs: if condition then xs else [ ];
     optionalAttrs = condition: set: if condition then set else { };
     optionalString = condition: text: if condition then text else "";
+    findFirst = wanted: default: xs: let found = filter wanted xs; in if found == [ ] then default else head found;
     last = xs: elemAt xs (length xs - 1);
     unique = foldl' (seen: x: if elem x seen then seen else seen ++ [ x ]) [ ];
     nameValuePair = name: value: { inherit name value; };
