@@ -74,6 +74,9 @@ let
       && !(name == "default" && lifetime name == cfg.lifetime.defaultDays * 86400))
     profiles;
 
+  passwordFile = builtins.match ".*[?&]password_file=([^&]*).*" store;
+  inStore = own.secretsInStore "" cfg.settings
+    ++ lib.optional (passwordFile != null && own.isInStore (lib.head passwordFile)) "store.url";
   url = own.parseUrl cfg.settings.server.url;
   store = cfg.settings.store.url or "";
   file = own.sqliteFile store;
@@ -90,6 +93,19 @@ in
         message = ''
           services.acme-ca.policy.allow is empty: nothing says which names may have a certificate. Your zone would do, such as
           [ "mgmt.lan" "*.mgmt.lan" ].'';
+      }
+      {
+        assertion = inStore == [ ];
+        message = ''
+          services.acme-ca.settings names secrets in the Nix store, which everybody on the host can read: ${toString inStore}.
+          Name the files in services.acme-ca.credentials.extra, and "/run/credentials/acme-ca.service/NAME" in settings.'';
+      }
+      {
+        # Neither is shown, for the same reason.
+        assertion = builtins.match ".*://[^/?]*:[^@]*@.*|.*[?&]password=.*" store == null;
+        message = ''
+          services.acme-ca.settings.store.url has a password in it, and ends in the Nix store, which everybody on the host can read.
+          password_file=/run/credentials/acme-ca.service/NAME would do, with the file in services.acme-ca.credentials.extra.'';
       }
       {
         assertion = url != null && url.path == "" && url.host == lib.toLower cfg.hostName;

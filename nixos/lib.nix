@@ -115,10 +115,35 @@ rec {
     The unit cannot write below /home, /root, /run/user, /tmp and /var/tmp, and a path is made of letters, digits
     and -+_.,:@ alone.'';
 
-  # A file that is read on the host and never copied to the store. `types.externalPath` came with NixOS 25.05.
-  secretPath = lib.types.externalPath or (lib.types.addCheck lib.types.str
-    (path: lib.hasPrefix "/" path && !lib.hasPrefix "${builtins.storeDir}/" path) // {
+  # A path without what does not count in it: `//`, `/./` and `/../`.
+  normalized = path: "/" + lib.concatStringsSep "/" (lib.foldl'
+    (kept: part:
+      if part == "" || part == "." then kept
+      else if part == ".." then (if kept == [ ] then [ ] else lib.init kept)
+      else kept ++ [ part ])
+    [ ]
+    (lib.splitString "/" path));
+  isInStore = path: lib.hasPrefix "${builtins.storeDir}/" (normalized path + "/");
+
+  # The keys of a set, at any depth, that name a secret in the store, or would have it copied there.
+  secretsInStore = prefix: value:
+    if builtins.isList value then lib.concatMap (secretsInStore prefix) value
+    else if builtins.isAttrs value then
+      lib.concatLists
+        (lib.mapAttrsToList
+          (key: inner:
+            let path = if prefix == "" then key else "${prefix}.${key}"; in
+            if lib.elem key [ "key" "passphrase_file" "token_file" "password_file" ]
+              && (builtins.isPath inner || builtins.isString inner && isInStore inner || inner ? outPath)
+            then [ path ]
+            else secretsInStore path inner)
+          value)
+    else [ ];
+
+  # A file that is read on the host and never copied to the store. nixpkgs' own (`types.externalPath`) came with NixOS 25.05, and
+  # passes over `/nix/./store`.
+  secretPath = lib.types.addCheck lib.types.str (path: lib.hasPrefix "/" path && !isInStore path) // {
     name = "secretPath";
     description = "absolute path not in the Nix store";
-  });
+  };
 }

@@ -28,10 +28,24 @@ let
   beyond = own.beyondState (own.sqliteFile (cfg.settings.store.url or ""));
   address = listen: port: "${listen}:${toString port}";
   written = (pkgs.formats.toml { }).generate "acme-ca.toml" cfg.settings;
-  # The keys are on the host alone, so the build judges the file without them.
+  # Certificates that are in the store, where the build can look at them.
+  ca = cfg.settings.ca or { };
+  certificates = map (file: "${file}") (lib.filter
+    (file: builtins.isPath file || builtins.isString file && own.isInStore file)
+    (lib.optional (ca ? root) ca.root
+      ++ lib.concatMap (issuer: lib.optional (issuer ? certificate) issuer.certificate ++ issuer.alternates or [ ]) (ca.issuer or [ ])));
+  # The keys are on the host alone, so the build judges the file without them. That none is in a certificate's file, it sees.
   judged = pkgs.runCommand "acme-ca.toml" { } ''
+    for file in ${toString certificates}; do
+      case "$(cat $file)" in
+        *"PRIVATE KEY"*)
+          echo "services.acme-ca: the certificate $file has a private key in it, which everybody can read in the store" >&2
+          exit 1
+          ;;
+      esac
+    done
     cp ${written} acme-ca.toml
-    ${cfg.package}/bin/acme-ca check-config --file-only --config acme-ca.toml
+    ${lib.optionalString canJudge "${cfg.package}/bin/acme-ca check-config --file-only --config acme-ca.toml"}
     cp acme-ca.toml $out
   '';
   canJudge = cfg.checkConfig && pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform;
@@ -72,7 +86,7 @@ in
       profiles.default.lifetime = mkDefault "${toString cfg.lifetime.defaultDays}d";
     };
 
-    environment.etc."acme-ca/acme-ca.toml".source = if canJudge then judged else written;
+    environment.etc."acme-ca/acme-ca.toml".source = judged;
     environment.systemPackages = [ cfg.package ];
 
     users.users.acme-ca = {

@@ -124,6 +124,61 @@ in
     refused = [ "services.acme-ca.credentials.extra" "not in the Nix store" ];
   };
 
+  "03 the store is the store however its path is written" = {
+    modules = [ server (ca { credentials.intermediateKey = force "/run/..${builtins.dirOf builtins.storeDir}/.//${baseNameOf builtins.storeDir}/x/key"; }) ];
+    refused = [ "services.acme-ca.credentials.intermediateKey" "not in the Nix store" ];
+  };
+  "03 the store itself is no secret" = {
+    modules = [ server (ca { credentials.intermediateKey = force builtins.storeDir; }) ];
+    refused = [ "services.acme-ca.credentials.intermediateKey" "not in the Nix store" ];
+  };
+  "03 a path that only looks like the store passes" = {
+    modules = [ server (ca { credentials.intermediateKey = force "${builtins.storeDir}/../key"; }) ];
+    shows = config: (serve config).serviceConfig.LoadCredential;
+    expect = [ "intermediate.key:${builtins.storeDir}/../key" ];
+  };
+  "03 secrets of settings in the store are refused, each with its key" = {
+    modules = [
+      server
+      resolvers
+      (ca {
+        settings = {
+          ca.issuer = [{ certificate = "/etc/i.pem"; key = ./cases.nix; passphrase_file = "${./cases.nix}"; }];
+          alerts.sink = [
+            { type = "ntfy"; url = "https://n.mgmt.lan"; topic = "x"; token_file = ./cases.nix; }
+            { type = "smtp"; password_file = "${builtins.storeDir}/x/password"; }
+          ];
+        };
+      })
+    ];
+    refused = [
+      "services.acme-ca.settings names secrets in the Nix store"
+      "alerts.sink.token_file alerts.sink.password_file ca.issuer.key ca.issuer.passphrase_file."
+    ];
+  };
+  "03 secrets of settings elsewhere pass" = {
+    modules = [ server (ca { settings.alerts.sink = [{ type = "ntfy"; token_file = "/run/credentials/acme-ca.service/ntfy"; }]; }) ];
+    shows = config: builtins.length (settings config).alerts.sink;
+    expect = 1;
+  };
+  "03 a password in the store's URL is refused" = {
+    modules = [ server (ca { settings.store.url = "postgres://ca:hunter2@db.mgmt.lan/ca"; }) ];
+    refused = [ "services.acme-ca.settings.store.url has a password in it" ];
+  };
+  "03 a password behind the store's URL is refused" = {
+    modules = [ server (ca { settings.store.url = "postgres://ca@db.mgmt.lan/ca?password=hunter2"; }) ];
+    refused = [ "services.acme-ca.settings.store.url has a password in it" ];
+  };
+  "03 a password file in the store is refused" = {
+    modules = [ server (ca { settings.store.url = "postgres://ca@db.mgmt.lan:5432/ca?password_file=${./cases.nix}"; }) ];
+    refused = [ "services.acme-ca.settings names secrets in the Nix store" "store.url." ];
+  };
+  "03 a password file elsewhere passes" = {
+    modules = [ server (ca { settings.store.url = "postgres://ca@db.mgmt.lan:5432/ca?password_file=/run/credentials/acme-ca.service/pg"; }) ];
+    shows = config: has "ReadWritePaths" (serve config).serviceConfig;
+    expect = false;
+  };
+
   "04 the key alone is one credential" = {
     modules = [ server ];
     shows = config: {
