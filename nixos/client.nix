@@ -10,7 +10,8 @@ let
   url = own.parseUrl cfg.directoryUrl;
   acme = config.security.acme;
   certificates = own.certificatesOf cfg.directoryUrl acme.certs;
-  # Stronger than what nixpkgs sets, weaker than a mkForce of yours.
+  # Stronger than what nixpkgs itself sets (RestartSec, the timers), weaker than a mkForce of yours. What nixpkgs leaves open is
+  # a mkDefault, so that a plain value of yours wins.
   mkStronger = lib.mkOverride 90;
 
   fingerprints = map (text: lib.toLower (lib.replaceStrings [ ":" ] [ "" ] text)) cfg.rootFingerprints;
@@ -154,13 +155,13 @@ in
     systemd.services = forEach own.orderUnit
       (name: _: {
         # A variable, and not a flag of lego: flags are part of the name under which NixOS files a certificate.
-        environment = mkIf cfg.pinLego { LEGO_CA_CERTIFICATES = lib.concatStringsSep ":" roots; };
-        unitConfig = mkIf cfg.retry.enable { StartLimitIntervalSec = mkStronger 0; };
+        environment = mkIf cfg.pinLego { LEGO_CA_CERTIFICATES = mkDefault (lib.concatStringsSep ":" roots); };
+        unitConfig = mkIf cfg.retry.enable { StartLimitIntervalSec = mkDefault 0; };
         serviceConfig = mkIf cfg.retry.enable {
-          Restart = mkStronger "on-failure";
+          Restart = mkDefault "on-failure";
           RestartSec = mkStronger cfg.retry.intervalSec;
-          RestartSteps = mkStronger 4;
-          RestartMaxDelaySec = mkStronger (lib.max cfg.retry.intervalSec cfg.retry.maxIntervalSec);
+          RestartSteps = mkDefault 4;
+          RestartMaxDelaySec = mkDefault (lib.max cfg.retry.intervalSec cfg.retry.maxIntervalSec);
         };
         onFailure = mkIf cfg.retry.enable [ "acme-ca-order-again@${name}.service" ];
       })

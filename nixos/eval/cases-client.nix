@@ -105,6 +105,32 @@ in
       onFailure = [ "acme-ca-order-again@wiki.mgmt.lan.service" ];
     };
   };
+  "17 plain values of one's own win, where nixpkgs has none" = {
+    modules = [
+      client
+      (orders [ "wiki.mgmt.lan" ])
+      {
+        systemd.services."acme-order-renew-wiki.mgmt.lan" = {
+          environment.LEGO_CA_CERTIFICATES = "/etc/mine.pem";
+          unitConfig.StartLimitIntervalSec = 60;
+          serviceConfig = { Restart = "always"; RestartSteps = 2; RestartMaxDelaySec = 100; };
+        };
+      }
+    ];
+    shows = config: {
+      inherit ((order "wiki.mgmt.lan" config).environment) LEGO_CA_CERTIFICATES;
+      inherit ((order "wiki.mgmt.lan" config).unitConfig) StartLimitIntervalSec;
+      inherit ((order "wiki.mgmt.lan" config).serviceConfig) Restart RestartSec RestartSteps RestartMaxDelaySec;
+    };
+    expect = {
+      LEGO_CA_CERTIFICATES = "/etc/mine.pem";
+      StartLimitIntervalSec = 60;
+      Restart = "always";
+      RestartSec = 60;
+      RestartSteps = 2;
+      RestartMaxDelaySec = 100;
+    };
+  };
   "17 without retry and pin the unit is nixpkgs' own" = {
     modules = [ client (orders [ "wiki.mgmt.lan" ]) (of { retry.enable = false; pinLego = false; }) ];
     shows = config:
