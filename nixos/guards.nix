@@ -74,6 +74,12 @@ let
       && !(name == "default" && lifetime name == cfg.lifetime.defaultDays * 86400))
     profiles;
 
+  badNames = lib.filter
+    (name: lib.elem name [ "intermediate.key" "intermediate.pass" "." ".." ] || builtins.match "[-_.A-Za-z0-9]+" name == null)
+    (lib.attrNames cfg.credentials.extra);
+  # Who else would have port 80.
+  webServers = lib.filter (name: (config.services.${name}.enable or false) == true)
+    [ "caddy" "h2o" "haproxy" "httpd" "lighttpd" "nginx" "traefik" ];
   passwordFile = builtins.match ".*[?&]password_file=([^&]*).*" store;
   inStore = own.secretsInStore "" cfg.settings
     ++ lib.optional (passwordFile != null && own.isInStore (lib.head passwordFile)) "store.url";
@@ -93,6 +99,18 @@ in
         message = ''
           services.acme-ca.policy.allow is empty: nothing says which names may have a certificate. Your zone would do, such as
           [ "mgmt.lan" "*.mgmt.lan" ].'';
+      }
+      {
+        assertion = cfg.plainPort != cfg.port;
+        message = ''
+          services.acme-ca.port and plainPort are both ${toString cfg.port}. One port cannot speak TLS and plain HTTP; 80 is what clients expect
+          of plainPort.'';
+      }
+      {
+        assertion = badNames == [ ];
+        message = ''
+          services.acme-ca.credentials.extra cannot have ${toString badNames}. intermediate.key and intermediate.pass are options of their own,
+          and a name is made of letters, digits and -_. alone.'';
       }
       {
         assertion = inStore == [ ];
@@ -172,6 +190,9 @@ in
       lib.optional (config.services.step-ca.enable or false) ''
         services.acme-ca and services.step-ca are both enabled. That is right while hosts move from one to the other; they need
         different ports, and the directory's URL has to be a new one (nixos/README.md).''
+      ++ lib.optional (cfg.plainPort == 80 && webServers != [ ]) ''
+        services.acme-ca.plainPort is 80, where services.${lib.concatStringsSep ", services." webServers} would listen as well. One of them will not start: take another
+        port for it, or let the web server pass /root.pem and the like on.''
       ++ lib.optional (lib.any (lib.hasPrefix "/run/keys/") sources && cfg.credentials.afterUnits == [ ]) ''
         services.acme-ca.credentials has files in /run/keys, which are gone after a reboot until they are sent again. The service
         starts when they are there; name the unit that says so in credentials.afterUnits, such as "intermediate.key-key.service".'';

@@ -91,6 +91,20 @@ in
       socketConfig = { FileDescriptorName = "acme"; FreeBind = true; };
     };
   };
+  "02 one port for TLS and plain HTTP is refused" = {
+    modules = [ server (ca { plainPort = 443; }) ];
+    refused = [ "services.acme-ca.port and plainPort are both 443" ];
+  };
+  "02 a web server at the port for plain HTTP is warned of" = {
+    modules = [ server (ca { plainPort = 80; }) { services.nginx.enable = true; } ];
+    shows = warnings;
+    expect = [ "services.acme-ca.plainPort" ];
+  };
+  "02 a web server beside another port is not" = {
+    modules = [ server (ca { plainPort = 8080; }) { services.nginx.enable = true; } ];
+    shows = warnings;
+    expect = [ ];
+  };
   "02 the server's module stands alone" = {
     imports = [ ../server.nix ];
     modules = [ server ];
@@ -211,6 +225,14 @@ in
       ];
       passphrase = [ "/run/credentials/acme-ca.service/intermediate.pass" ];
     };
+  };
+  "04 the intermediate's own credentials cannot be replaced" = {
+    modules = [ server (ca { credentials.extra = { "intermediate.key" = "/run/other"; "a.pass" = "/run/pass"; }; }) ];
+    refused = [ "services.acme-ca.credentials.extra cannot have intermediate.key." ];
+  };
+  "04 names that systemd would read otherwise are refused" = {
+    modules = [ server (ca { credentials.extra = { "a:b" = "/run/a"; "a/b" = "/run/b"; "a b" = "/run/c"; }; }) ];
+    refused = [ "services.acme-ca.credentials.extra cannot have a b a/b a:b." ];
   };
   "04 encrypted credentials are loaded as such" = {
     modules = [ server (ca { credentials = { encrypted = true; afterUnits = [ "x-key.service" ]; }; }) ];
