@@ -91,7 +91,7 @@ in
     };
 
     caAddresses = mkOption {
-      type = types.listOf types.str;
+      type = types.listOf own.address;
       default = [ ];
       example = [ "192.168.1.10" ];
       description = "The CA's addresses, for `networking.hosts`: for hosts that order before their DNS works.";
@@ -191,14 +191,15 @@ in
 
     assertions = [
       {
-        assertion = url != null;
-        message = ''services.acme-ca.client.directoryUrl is ${cfg.directoryUrl}; https://HOST[:PORT]/acme/directory would do.'';
+        # lego asks for exactly this, and accounts are filed under exactly this.
+        assertion = url != null && builtins.match "(/[^/?#[:space:]]+)+" url.path != null;
+        message = ''services.acme-ca.client.directoryUrl is "${cfg.directoryUrl}"; https://HOST[:PORT]/acme/directory would do.'';
       }
       {
-        assertion = url == null || !(own.isAddress url.host || url.host == "localhost");
+        assertion = url == null || own.isHostName url.host && lib.last (lib.splitString "." url.host) != "localhost";
         message = ''
           services.acme-ca.client.directoryUrl has the host ${url.host}. Accounts are filed under the URL for years: give the CA a
-          name, and its address in services.acme-ca.client.caAddresses.'';
+          name that is the same everywhere and ends without a dot, and its address in services.acme-ca.client.caAddresses.'';
       }
       {
         assertion = cfg.rootCertificateFiles != [ ];

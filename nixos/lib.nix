@@ -20,7 +20,26 @@ rec {
       path = if builtins.elemAt parts 3 == null then "" else builtins.elemAt parts 3;
     };
 
-  isAddress = text: lib.hasInfix ":" text || builtins.match "[0-9]{1,3}(\\.[0-9]{1,3}){3}" text != null;
+  isAddress = text: isIpv4 text || isIpv6 text;
+  isIpv4 = text:
+    let byte = "(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"; in
+    builtins.match "${byte}(\\.${byte}){3}" text != null;
+  isIpv6 = text:
+    let
+      halves = lib.splitString "::" text;
+      groups = lib.concatMap (half: if half == "" then [ ] else lib.splitString ":" half) halves;
+      count = lib.length groups;
+    in
+    lib.all (group: builtins.match "[0-9a-fA-F]{1,4}" group != null) groups
+    && (lib.length halves == 2 && count < 8 || lib.length halves == 1 && count == 8);
+  address = lib.types.addCheck lib.types.str isAddress // {
+    name = "address";
+    description = "IP address";
+  };
+
+  # Labels of letters, digits and hyphens; no address, and no dot at the end.
+  isHostName = text:
+    builtins.match "[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?(\\.[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?)*" text != null && !isIpv4 text;
 
   # The address in a name server as NixOS and acme-ca write it (`9.9.9.9`, `9.9.9.9:53`, `[fd00::1]:53`,
   # `tls://9.9.9.9#NAME`, `fe80::1%eth0`), and the name by which its certificate is judged, or null.

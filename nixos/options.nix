@@ -19,7 +19,7 @@ in
     };
 
     hostName = mkOption {
-      type = types.strMatching "[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?";
+      type = types.addCheck types.str own.isHostName // { name = "hostName"; description = "DNS name"; };
       example = "ca.mgmt.lan";
       description = "The name under which clients reach the CA. It is on the CA's own certificate, and part of every URL.";
     };
@@ -124,13 +124,13 @@ in
         '';
       };
       hosts = mkOption {
-        type = types.attrsOf (types.listOf types.str);
+        type = types.attrsOf (types.listOf own.address);
         default = { };
         example = { "dns.mgmt.lan" = [ "192.168.1.10" ]; "*.mgmt.lan" = [ "192.168.1.10" ]; };
         description = "Names, or `*.SUFFIX` for every depth below, whose addresses are not asked for. Loopback is for names of this host's own certificates.";
       };
       hostAddress = mkOption {
-        type = types.nullOr types.str;
+        type = types.nullOr own.address;
         default = null;
         example = "192.168.1.10";
         description = ''

@@ -186,9 +186,38 @@ in
     modules = [ client (orders [ ]) (of { directoryUrl = force "https://192.168.1.10/acme/directory"; }) ];
     refused = [ "services.acme-ca.client.directoryUrl has the host 192.168.1.10" ];
   };
+  "20 a URL without a path is refused" = {
+    modules = [ client (orders [ ]) (of { directoryUrl = force "https://ca.mgmt.lan"; }) ];
+    refused = [ "services.acme-ca.client.directoryUrl is \"" ];
+  };
+  "20 a slash behind the URL is refused" = {
+    modules = [ client (orders [ ]) (of { directoryUrl = force "https://ca.mgmt.lan/acme/directory/"; }) ];
+    refused = [ "services.acme-ca.client.directoryUrl is \"" ];
+  };
+  "20 a blank behind the URL is refused" = {
+    modules = [ client (orders [ ]) (of { directoryUrl = force "https://ca.mgmt.lan/acme/directory "; }) ];
+    refused = [ "services.acme-ca.client.directoryUrl is \"" ];
+  };
+  "20 a dot behind localhost is refused" = {
+    modules = [ client (orders [ ]) (of { directoryUrl = force "https://localhost./acme/directory"; }) ];
+    refused = [ "services.acme-ca.client.directoryUrl has the host localhost." ];
+  };
+  "20 a name below localhost is refused" = {
+    modules = [ client (orders [ ]) (of { directoryUrl = force "https://ca.localhost/acme/directory"; }) ];
+    refused = [ "services.acme-ca.client.directoryUrl has the host ca.localhost" ];
+  };
+  "20 an IPv6 address in the URL is refused" = {
+    modules = [ client (orders [ ]) (of { directoryUrl = force "https://[fd00::1]/acme/directory"; }) ];
+    refused = [ "services.acme-ca.client.directoryUrl has the host [fd00::1]" ];
+  };
+  "20 a name among the CA's addresses is refused" = {
+    modules = [ client (orders [ ]) (of { caAddresses = [ "ca.mgmt.lan" ]; }) ];
+    shows = config: config.networking.hosts;
+    refused = [ "services.acme-ca.client.caAddresses" "IP address" ];
+  };
   "20 plain HTTP in the URL is refused" = {
     modules = [ client (orders [ ]) (of { directoryUrl = force "http://ca.mgmt.lan/acme/directory"; }) ];
-    refused = [ "services.acme-ca.client.directoryUrl is http://ca.mgmt.lan/acme/directory" ];
+    refused = [ "services.acme-ca.client.directoryUrl is \"http://ca.mgmt.lan/acme/directory\"" ];
   };
 
   "21 timers of short-lived certificates run hourly" = {

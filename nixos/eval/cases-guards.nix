@@ -214,6 +214,19 @@ in
     expect = { "git.mgmt.lan" = [ "192.168.1.10" ]; };
   };
 
+  "13 a name for the host's address is refused" = {
+    modules = [ server (ca { validation.hostAddress = "ca.mgmt.lan"; }) ];
+    refused = [ "services.acme-ca.validation.hostAddress" "IP address" ];
+  };
+  "13 a pin to what is no address is refused" = {
+    modules = [ server (ca { validation.hosts."x.mgmt.lan" = [ "192.168.1.256" ]; }) ];
+    refused = [ "services.acme-ca.validation.hosts" "IP address" ];
+  };
+  "13 addresses of both kinds are taken" = {
+    modules = [ server (ca { validation.hosts."x.mgmt.lan" = [ "192.168.1.10" "fd00::10" "::1" "2001:DB8:0:0:1:2:3:4" ]; }) ];
+    shows = config: builtins.length (settings config).resolver.pins."x.mgmt.lan";
+    expect = 4;
+  };
   "13 the host's address pins all its names" = {
     modules = [
       server

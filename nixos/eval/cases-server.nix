@@ -69,6 +69,14 @@ in
     shows = config: { inherit (config.services.acme-ca) advertisedUrl; inherit ((settings config).server) url; };
     expect = { advertisedUrl = "https://ca.mgmt.lan:8443/acme/directory"; url = "https://ca.mgmt.lan:8443"; };
   };
+  "02 an address for the CA's name is refused" = {
+    modules = [ server (ca { hostName = force "192.168.1.10"; }) ];
+    refused = [ "services.acme-ca.hostName" "DNS name" ];
+  };
+  "02 an empty label in the CA's name is refused" = {
+    modules = [ server (ca { hostName = force "ca..mgmt.lan"; }) ];
+    refused = [ "services.acme-ca.hostName" "DNS name" ];
+  };
   "02 plain HTTP has a socket of its own" = {
     modules = [ server (ca { plainPort = 80; }) ];
     shows = config: {
