@@ -228,7 +228,14 @@ in
         wildcards = named (cert: cert.dnsProvider == null
           && lib.any (lib.hasPrefix "*.") ([ cert.domain ] ++ cert.extraDomainNames));
         server = config.services.acme-ca;
-        isOurs = server.enable or false && server.advertisedUrl == cfg.directoryUrl;
+        # What a certificate lives for is known where the server is configured: here.
+        isOurs = server.enable or false && own.isSameUrl server.advertisedUrl cfg.directoryUrl;
+        lifetime = cert:
+          let profile = cert.profile or null; in
+          own.seconds (server.settings.profiles.${if profile == null then "default" else profile}.lifetime or "90d");
+        brief = named (cert: isOurs && lifetime cert != null && lifetime cert < 7 * 86400);
+        restless = named (cert:
+          isOurs && lifetime cert != null && (cert.validMinDays or null) != null && lifetime cert <= cert.validMinDays * 86400);
       in
       lib.optional (byHttp != [ ] && !isOpen) ''
         services.acme-ca.client: the CA asks at port 80 for ${toString byHttp}, and the firewall has it closed.
@@ -240,11 +247,11 @@ in
       ++ lib.optional (url != null && builtins.match "/acme/[^/]+/directory" url.path != null) ''
         services.acme-ca.client.directoryUrl ends as step-ca's do (${url.path}). acme-ca's ends in /acme/directory, and has to be
         new: a client whose account is unknown under an old URL never registers again.''
-      ++ lib.optional (isOurs && !cfg.shortLived && server.lifetime.defaultDays < 7) ''
-        services.acme-ca.lifetime.defaultDays is ${toString server.lifetime.defaultDays}, and timers may be two days late. Set
+      ++ lib.optional (brief != [ ] && !cfg.shortLived) ''
+        services.acme-ca.client: ${toString brief} lives for less than a week, and timers may be two days late. Set
         services.acme-ca.client.shortLived, or give certificates a week.''
-      ++ lib.optional (isOurs && cfg.validMinDays != null && cfg.validMinDays >= server.lifetime.defaultDays) ''
-        services.acme-ca.client.validMinDays is ${toString cfg.validMinDays}, and certificates live for ${toString server.lifetime.defaultDays} days: each run of
-        the timer would renew them.'';
+      ++ lib.optional (restless != [ ]) ''
+        services.acme-ca.client: ${toString restless} has a validMinDays that is not less than its lifetime: each run of the timer would
+        renew it. services.acme-ca.client.validMinDays can be set to less.'';
   };
 }

@@ -1,6 +1,6 @@
 # Hosts that order at the CA, and the two modules together.
 let
-  inherit (import ./common.nix) url server client of orders here resolvers force order ours warnings elem;
+  inherit (import ./common.nix) ca url server client of orders here resolvers force order ours warnings elem;
 in
 {
   "14 local orders wait for the CA, and those elsewhere do not" = {
@@ -262,6 +262,34 @@ in
     modules = [ client (orders [ ]) (of { directoryUrl = force "https://ca.mgmt.lan/acme/acme/directory"; }) ];
     shows = warnings;
     expect = [ "services.acme-ca.client.directoryUrl" ];
+  };
+  "23 lifetimes that do not fit the timers are warned of, as they are in effect" = {
+    modules = [
+      server
+      client
+      resolvers
+      (orders [ "a.mgmt.lan" "b.mgmt.lan" "c.mgmt.lan" "d.mgmt.lan" ])
+      (of { openHttp01Port = true; })
+      (ca { settings.profiles = { default.lifetime = "25d"; brief.lifetime = "2d"; long.lifetime = "12w"; }; })
+      {
+        security.acme.certs."a.mgmt.lan".validMinDays = 30;
+        security.acme.certs."b.mgmt.lan" = { validMinDays = 1; profile = "brief"; };
+        security.acme.certs."c.mgmt.lan" = { validMinDays = 30; profile = "long"; };
+        security.acme.certs."d.mgmt.lan".validMinDays = 10;
+      }
+    ];
+    shows = config: map (builtins.substring 0 50) config.warnings;
+    expect = [
+      "services.acme-ca.client: b.mgmt.lan lives for less"
+      "services.acme-ca.client: a.mgmt.lan has a validMin"
+    ];
+    release = "26.05";
+  };
+  "23 twenty days and NixOS' thirty are warned of" = {
+    release = "25.11";
+    modules = [ server client resolvers (orders [ "a.mgmt.lan" ]) (of { openHttp01Port = true; }) (ca { lifetime.defaultDays = 20; }) ];
+    shows = config: map (builtins.substring 0 50) config.warnings;
+    expect = [ "services.acme-ca.client: a.mgmt.lan has a validMin" ];
   };
   "23 what cannot work is warned of" = {
     modules = [
