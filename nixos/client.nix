@@ -24,6 +24,8 @@ let
     subject=$(openssl x509 -in ${file} -noout -subject_hash) || refuse "cannot be read"
     test "$subject" = "$(openssl x509 -in ${file} -noout -issuer_hash)" \
       || refuse "is no root: somebody else issued it. Hosts trust the root; the intermediate is sent along by servers"
+    openssl x509 -in ${file} -noout -ext basicConstraints 2>/dev/null | grep -q CA:TRUE \
+      || refuse "is no CA's: it does not say CA:TRUE, so nothing that it signed would be believed"
     fingerprint=$(openssl x509 -in ${file} -noout -fingerprint -sha256 | sed 's/.*=//; s/://g' | tr A-F a-f)
     case " ${toString fingerprints} " in
       *" $fingerprint "*) ;;

@@ -80,6 +80,7 @@ in
     "08 a wrong value is refused by our program" = { build = settings { validation.patience = "1y"; }; words = "validation.patience"; };
     "19 a key in a root's file is refused" = { build = roots { rootCertificateFiles = [ (pems + "/with-key.pem") ]; }; words = "private key"; };
     "19 an intermediate is no root" = { build = roots { rootCertificateFiles = [ (pems + "/intermediate.pem") ]; }; words = "is no root"; };
+    "19 a certificate that only signed itself is refused" = { build = roots { rootCertificateFiles = [ (pems + "/leaf.pem") ]; }; words = "does not say CA:TRUE"; };
     "19 two certificates are not one" = { build = roots { rootCertificateFiles = [ (pems + "/both.pem") ]; }; words = "is not one certificate"; };
     "19 another fingerprint is refused" = {
       build = roots { rootCertificateFiles = [ (pems + "/other.pem") ]; rootFingerprints = [ (builtins.readFile (pems + "/fingerprint")) ]; };
