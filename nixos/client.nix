@@ -36,6 +36,7 @@ let
   '';
   roots = map (file: "${checked "${file}"}") cfg.rootCertificateFiles;
 
+  sandbox = removeAttrs (import ./unit.nix) [ "User" "Group" "StateDirectory" "StateDirectoryMode" "ProtectProc" "ProcSubset" ];
   forEach = prefix: unit: lib.mapAttrs' (name: cert: lib.nameValuePair "${prefix}${name}" (unit name cert)) certificates;
 in
 {
@@ -172,8 +173,12 @@ in
       # not even begin, and Restart= is not for units that did not begin.
       "acme-ca-order-again@" = mkIf cfg.retry.enable {
         description = "Order the certificate %i again";
-        serviceConfig = {
+        # root, because it asks systemd to start a unit; for that the socket of systemd is enough.
+        serviceConfig = sandbox // {
           Type = "oneshot";
+          PrivateNetwork = true;
+          IPAddressDeny = "any";
+          RestrictAddressFamilies = [ "AF_UNIX" ];
           ExecStart = [
             "${pkgs.coreutils}/bin/sleep ${toString cfg.retry.intervalSec}"
             "${config.systemd.package}/bin/systemctl --no-block start ${own.orderUnit}%i.service"
