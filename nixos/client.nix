@@ -10,7 +10,8 @@ let
   url = own.parseUrl cfg.directoryUrl;
   acme = config.security.acme;
   certificates = own.certificatesOf cfg.directoryUrl acme.certs;
-  # Stronger than what nixpkgs sets, weaker than a mkForce of yours.
+  # Stronger than what nixpkgs itself sets (RestartSec, the timers), weaker than a mkForce of yours. What nixpkgs leaves open is
+  # a mkDefault, so that a plain value of yours wins.
   mkStronger = lib.mkOverride 90;
 
   fingerprints = map (text: lib.toLower (lib.replaceStrings [ ":" ] [ "" ] text)) cfg.rootFingerprints;
@@ -23,6 +24,8 @@ let
     subject=$(openssl x509 -in ${file} -noout -subject_hash) || refuse "cannot be read"
     test "$subject" = "$(openssl x509 -in ${file} -noout -issuer_hash)" \
       || refuse "is no root: somebody else issued it. Hosts trust the root; the intermediate is sent along by servers"
+    openssl x509 -in ${file} -noout -ext basicConstraints 2>/dev/null | grep -q CA:TRUE \
+      || refuse "is no CA's: it does not say CA:TRUE, so nothing that it signed would be believed"
     fingerprint=$(openssl x509 -in ${file} -noout -fingerprint -sha256 | sed 's/.*=//; s/://g' | tr A-F a-f)
     case " ${toString fingerprints} " in
       *" $fingerprint "*) ;;
@@ -33,6 +36,7 @@ let
   '';
   roots = map (file: "${checked "${file}"}") cfg.rootCertificateFiles;
 
+  sandbox = removeAttrs (import ./unit.nix) [ "User" "Group" "StateDirectory" "StateDirectoryMode" "ProtectProc" "ProcSubset" ];
   forEach = prefix: unit: lib.mapAttrs' (name: cert: lib.nameValuePair "${prefix}${name}" (unit name cert)) certificates;
 in
 {
@@ -90,7 +94,7 @@ in
     };
 
     caAddresses = mkOption {
-      type = types.listOf types.str;
+      type = types.listOf own.address;
       default = [ ];
       example = [ "192.168.1.10" ];
       description = "The CA's addresses, for `networking.hosts`: for hosts that order before their DNS works.";
@@ -154,13 +158,13 @@ in
     systemd.services = forEach own.orderUnit
       (name: _: {
         # A variable, and not a flag of lego: flags are part of the name under which NixOS files a certificate.
-        environment = mkIf cfg.pinLego { LEGO_CA_CERTIFICATES = lib.concatStringsSep ":" roots; };
-        unitConfig = mkIf cfg.retry.enable { StartLimitIntervalSec = mkStronger 0; };
+        environment = mkIf cfg.pinLego { LEGO_CA_CERTIFICATES = mkDefault (lib.concatStringsSep ":" roots); };
+        unitConfig = mkIf cfg.retry.enable { StartLimitIntervalSec = mkDefault 0; };
         serviceConfig = mkIf cfg.retry.enable {
-          Restart = mkStronger "on-failure";
+          Restart = mkDefault "on-failure";
           RestartSec = mkStronger cfg.retry.intervalSec;
-          RestartSteps = mkStronger 4;
-          RestartMaxDelaySec = mkStronger (lib.max cfg.retry.intervalSec cfg.retry.maxIntervalSec);
+          RestartSteps = mkDefault 4;
+          RestartMaxDelaySec = mkDefault (lib.max cfg.retry.intervalSec cfg.retry.maxIntervalSec);
         };
         onFailure = mkIf cfg.retry.enable [ "acme-ca-order-again@${name}.service" ];
       })
@@ -169,8 +173,12 @@ in
       # not even begin, and Restart= is not for units that did not begin.
       "acme-ca-order-again@" = mkIf cfg.retry.enable {
         description = "Order the certificate %i again";
-        serviceConfig = {
+        # root, because it asks systemd to start a unit; for that the socket of systemd is enough.
+        serviceConfig = sandbox // {
           Type = "oneshot";
+          PrivateNetwork = true;
+          IPAddressDeny = "any";
+          RestrictAddressFamilies = [ "AF_UNIX" ];
           ExecStart = [
             "${pkgs.coreutils}/bin/sleep ${toString cfg.retry.intervalSec}"
             "${config.systemd.package}/bin/systemctl --no-block start ${own.orderUnit}%i.service"
@@ -190,14 +198,15 @@ in
 
     assertions = [
       {
-        assertion = url != null;
-        message = ''services.acme-ca.client.directoryUrl is ${cfg.directoryUrl}; https://HOST[:PORT]/acme/directory would do.'';
+        # lego asks for exactly this, and accounts are filed under exactly this.
+        assertion = url != null && builtins.match "(/[^/?#[:space:]]+)+" url.path != null;
+        message = ''services.acme-ca.client.directoryUrl is "${cfg.directoryUrl}"; https://HOST[:PORT]/acme/directory would do.'';
       }
       {
-        assertion = url == null || !(own.isAddress url.host || url.host == "localhost");
+        assertion = url == null || own.isHostName url.host && lib.last (lib.splitString "." url.host) != "localhost";
         message = ''
           services.acme-ca.client.directoryUrl has the host ${url.host}. Accounts are filed under the URL for years: give the CA a
-          name, and its address in services.acme-ca.client.caAddresses.'';
+          name that is the same everywhere and ends without a dot, and its address in services.acme-ca.client.caAddresses.'';
       }
       {
         assertion = cfg.rootCertificateFiles != [ ];
@@ -226,7 +235,14 @@ in
         wildcards = named (cert: cert.dnsProvider == null
           && lib.any (lib.hasPrefix "*.") ([ cert.domain ] ++ cert.extraDomainNames));
         server = config.services.acme-ca;
-        isOurs = server.enable or false && server.advertisedUrl == cfg.directoryUrl;
+        # What a certificate lives for is known where the server is configured: here.
+        isOurs = server.enable or false && own.isSameUrl server.advertisedUrl cfg.directoryUrl;
+        lifetime = cert:
+          let profile = cert.profile or null; in
+          own.seconds (server.settings.profiles.${if profile == null then "default" else profile}.lifetime or "90d");
+        brief = named (cert: isOurs && lifetime cert != null && lifetime cert < 7 * 86400);
+        restless = named (cert:
+          isOurs && lifetime cert != null && (cert.validMinDays or null) != null && lifetime cert <= cert.validMinDays * 86400);
       in
       lib.optional (byHttp != [ ] && !isOpen) ''
         services.acme-ca.client: the CA asks at port 80 for ${toString byHttp}, and the firewall has it closed.
@@ -238,11 +254,11 @@ in
       ++ lib.optional (url != null && builtins.match "/acme/[^/]+/directory" url.path != null) ''
         services.acme-ca.client.directoryUrl ends as step-ca's do (${url.path}). acme-ca's ends in /acme/directory, and has to be
         new: a client whose account is unknown under an old URL never registers again.''
-      ++ lib.optional (isOurs && !cfg.shortLived && server.lifetime.defaultDays < 7) ''
-        services.acme-ca.lifetime.defaultDays is ${toString server.lifetime.defaultDays}, and timers may be two days late. Set
+      ++ lib.optional (brief != [ ] && !cfg.shortLived) ''
+        services.acme-ca.client: ${toString brief} lives for less than a week, and timers may be two days late. Set
         services.acme-ca.client.shortLived, or give certificates a week.''
-      ++ lib.optional (isOurs && cfg.validMinDays != null && cfg.validMinDays >= server.lifetime.defaultDays) ''
-        services.acme-ca.client.validMinDays is ${toString cfg.validMinDays}, and certificates live for ${toString server.lifetime.defaultDays} days: each run of
-        the timer would renew them.'';
+      ++ lib.optional (restless != [ ]) ''
+        services.acme-ca.client: ${toString restless} has a validMinDays that is not less than its lifetime: each run of the timer would
+        renew it. services.acme-ca.client.validMinDays can be set to less.'';
   };
 }

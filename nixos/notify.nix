@@ -79,7 +79,7 @@ in
     // {
       "acme-ca-notify@" = {
         description = "Tell that the certificate %i was not ordered";
-        serviceConfig = {
+        serviceConfig = removeAttrs (import ./unit.nix) [ "Group" "StateDirectory" "StateDirectoryMode" ] // {
           Type = "oneshot";
           ExecStartPre = mkIf (cfg.tokenFile != null) "${writeToken} %i";
           ExecStart = "${send} %i";
@@ -91,22 +91,7 @@ in
           RuntimeDirectory = "acme-ca-notify";
           RuntimeDirectoryMode = "0700";
           RuntimeDirectoryPreserve = true;
-          CapabilityBoundingSet = "";
-          LockPersonality = true;
-          MemoryDenyWriteExecute = true;
-          NoNewPrivileges = true;
-          PrivateDevices = true;
-          ProtectClock = true;
-          ProtectControlGroups = true;
-          ProtectHome = true;
-          ProtectKernelLogs = true;
-          ProtectKernelModules = true;
-          ProtectKernelTunables = true;
           RestrictAddressFamilies = [ "AF_INET" "AF_INET6" "AF_UNIX" ];
-          RestrictNamespaces = true;
-          RestrictRealtime = true;
-          SystemCallArchitectures = "native";
-          SystemCallFilter = [ "@system-service" "~@privileged" ];
         };
       };
     };

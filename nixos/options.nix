@@ -19,7 +19,7 @@ in
     };
 
     hostName = mkOption {
-      type = types.strMatching "[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?";
+      type = types.addCheck types.str own.isHostName // { name = "hostName"; description = "DNS name"; };
       example = "ca.mgmt.lan";
       description = "The name under which clients reach the CA. It is on the CA's own certificate, and part of every URL.";
     };
@@ -50,7 +50,8 @@ in
     advertisedUrl = mkOption {
       type = types.str;
       readOnly = true;
-      default = own.baseUrl cfg.hostName cfg.port + "/acme/directory";
+      # Of the merged settings: what is between clients and server may have another port.
+      default = lib.removeSuffix "/" cfg.settings.server.url + "/acme/directory";
       defaultText = literalExpression ''"https://HOSTNAME[:PORT]/acme/directory"'';
       description = "The directory: what clients are given.";
     };
@@ -118,17 +119,18 @@ in
         example = [ "192.168.1.10" "tls://9.9.9.9#dns.quad9.net" ];
         description = ''
           The name servers that the CA asks, in order: `ADDRESS`, `ADDRESS:PORT`, `tcp://ADDRESS`, `tls://ADDRESS#NAME`.
-          Empty: those of the host's resolv.conf. They have to know the names that are to have certificates.
+          Empty: those of the host's resolv.conf. They have to know the names that are to have certificates; public ones,
+          which do not, cure nothing.
         '';
       };
       hosts = mkOption {
-        type = types.attrsOf (types.listOf types.str);
+        type = types.attrsOf (types.listOf own.address);
         default = { };
         example = { "dns.mgmt.lan" = [ "192.168.1.10" ]; "*.mgmt.lan" = [ "192.168.1.10" ]; };
-        description = "Names, or `*.SUFFIX` for every depth below, whose addresses are not asked for.";
+        description = "Names, or `*.SUFFIX` for every depth below, whose addresses are not asked for. Loopback is for names of this host's own certificates.";
       };
       hostAddress = mkOption {
-        type = types.nullOr types.str;
+        type = types.nullOr own.address;
         default = null;
         example = "192.168.1.10";
         description = ''
@@ -139,7 +141,10 @@ in
       acceptSystemResolver = mkOption {
         type = types.bool;
         default = false;
-        description = "Whether the host's own name servers are taken, whatever the guards say of them.";
+        description = ''
+          Whether the servers that the CA asks, those of resolv.conf or public ones in `resolvers`, are taken whatever the
+          guards say of them.
+        '';
       };
     };
 

@@ -17,20 +17,35 @@ let
   localCertificates = own.certificatesOf cfg.advertisedUrl config.security.acme.certs;
   localNames = own.namesToDial localCertificates;
   # acme-ca does not read /etc/hosts, where `networking.hosts` ends. What it says of our names is pinned instead.
-  hostsOf = name: lib.filter (address: !own.isLoopback address && lib.elem name config.networking.hosts.${address})
+  hostsOf = name: lib.filter (address: !own.isLoopback address && lib.elem name (map own.bareName config.networking.hosts.${address}))
     (lib.attrNames config.networking.hosts);
   pins =
-    lib.filterAttrs (_: addresses: addresses != [ ]) (lib.genAttrs localNames hostsOf)
+    lib.filterAttrs (_: addresses: addresses != [ ]) (lib.genAttrs localNames (name: hostsOf (own.bareName name)))
     // lib.optionalAttrs (cfg.validation.hostAddress != null)
       (lib.genAttrs (localNames ++ [ cfg.hostName ]) (_: [ cfg.validation.hostAddress ]))
     // cfg.validation.hosts;
 
+  beyond = own.beyondState (own.sqliteFile (cfg.settings.store.url or ""));
   address = listen: port: "${listen}:${toString port}";
   written = (pkgs.formats.toml { }).generate "acme-ca.toml" cfg.settings;
-  # The keys are on the host alone, so the build judges the file without them.
+  # Certificates that are in the store, where the build can look at them.
+  ca = cfg.settings.ca or { };
+  certificates = map (file: "${file}") (lib.filter
+    (file: builtins.isPath file || builtins.isString file && own.isInStore file)
+    (lib.optional (ca ? root) ca.root
+      ++ lib.concatMap (issuer: lib.optional (issuer ? certificate) issuer.certificate ++ issuer.alternates or [ ]) (ca.issuer or [ ])));
+  # The keys are on the host alone, so the build judges the file without them. That none is in a certificate's file, it sees.
   judged = pkgs.runCommand "acme-ca.toml" { } ''
+    for file in ${toString certificates}; do
+      case "$(cat $file)" in
+        *"PRIVATE KEY"*)
+          echo "services.acme-ca: the certificate $file has a private key in it, which everybody can read in the store" >&2
+          exit 1
+          ;;
+      esac
+    done
     cp ${written} acme-ca.toml
-    ${cfg.package}/bin/acme-ca check-config --file-only --config acme-ca.toml
+    ${lib.optionalString canJudge "${cfg.package}/bin/acme-ca check-config --file-only --config acme-ca.toml"}
     cp acme-ca.toml $out
   '';
   canJudge = cfg.checkConfig && pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform;
@@ -71,7 +86,7 @@ in
       profiles.default.lifetime = mkDefault "${toString cfg.lifetime.defaultDays}d";
     };
 
-    environment.etc."acme-ca/acme-ca.toml".source = if canJudge then judged else written;
+    environment.etc."acme-ca/acme-ca.toml".source = judged;
     environment.systemPackages = [ cfg.package ];
 
     users.users.acme-ca = {
@@ -85,19 +100,20 @@ in
     networking.firewall.allowedTCPPorts =
       lib.optionals cfg.openFirewall ([ cfg.port ] ++ lib.optional (cfg.plainPort != null) cfg.plainPort);
 
+    # FreeBind, because sockets.target comes before the network: an address of `listenAddresses` may not be there yet.
     systemd.sockets = {
       acme-ca = {
         description = "ACME over TLS";
         wantedBy = [ "sockets.target" ];
         listenStreams = map (listen: address listen cfg.port) cfg.listenAddresses;
-        socketConfig.FileDescriptorName = "acme";
+        socketConfig = { FileDescriptorName = "acme"; FreeBind = true; };
       };
     } // lib.optionalAttrs (cfg.plainPort != null) {
       acme-ca-plain = {
         description = "Root, issuers and CRLs of the CA over plain HTTP";
         wantedBy = [ "sockets.target" ];
         listenStreams = map (listen: address listen cfg.plainPort) cfg.listenAddresses;
-        socketConfig = { FileDescriptorName = "plain"; Service = "acme-ca.service"; };
+        socketConfig = { FileDescriptorName = "plain"; FreeBind = true; Service = "acme-ca.service"; };
       };
     };
 
@@ -134,6 +150,8 @@ in
           WatchdogSec = 30;
           Restart = "on-failure";
           RestartSec = 5;
+          # A store elsewhere is there already, with that directory as its user's own.
+          ReadWritePaths = mkIf (beyond != [ ]) beyond;
           ${if cfg.credentials.encrypted then "LoadCredentialEncrypted" else "LoadCredential"} =
             lib.mapAttrsToList (name: path: "${name}:${path}") credentials;
         };

@@ -4,6 +4,7 @@ let
   evaluation = import ./. { };
   pems = /. + builtins.getEnv "ACME_CA_PEMS";
   cases = import ./cases.nix;
+  inherit (import ./common.nix) force;
 
   server = builtins.head cases."02 the least server is one service and one socket".modules;
   config = base: modules: (evaluation.evaluate { modules = base ++ modules; }).config;
@@ -64,9 +65,22 @@ in
   };
   refused = {
     "08 an unknown key is refused by our program" = { build = settings { resolver.servrs = [ ]; }; words = "servers is the nearest known one"; };
+    "03 a key beside the root is refused" = {
+      build = toml [{ services.acme-ca.rootCertificateFile = force (pems + "/with-key.pem"); }];
+      words = "with-key.pem has a private key in it";
+    };
+    "03 a key beside the intermediate is refused, also when the file is not to be judged" = {
+      build = toml [{ services.acme-ca = { intermediateCertificateFile = force (pems + "/with-key.pem"); checkConfig = false; }; }];
+      words = "with-key.pem has a private key in it";
+    };
+    "03 a key beside a certificate of settings is refused" = {
+      build = settings { ca.issuer = [{ certificate = pems + "/with-key.pem"; key = "/run/key"; }]; };
+      words = "with-key.pem has a private key in it";
+    };
     "08 a wrong value is refused by our program" = { build = settings { validation.patience = "1y"; }; words = "validation.patience"; };
     "19 a key in a root's file is refused" = { build = roots { rootCertificateFiles = [ (pems + "/with-key.pem") ]; }; words = "private key"; };
     "19 an intermediate is no root" = { build = roots { rootCertificateFiles = [ (pems + "/intermediate.pem") ]; }; words = "is no root"; };
+    "19 a certificate that only signed itself is refused" = { build = roots { rootCertificateFiles = [ (pems + "/leaf.pem") ]; }; words = "does not say CA:TRUE"; };
     "19 two certificates are not one" = { build = roots { rootCertificateFiles = [ (pems + "/both.pem") ]; }; words = "is not one certificate"; };
     "19 another fingerprint is refused" = {
       build = roots { rootCertificateFiles = [ (pems + "/other.pem") ]; rootFingerprints = [ (builtins.readFile (pems + "/fingerprint")) ]; };
@@ -77,6 +91,18 @@ in
   units = shell "units" ("mkdir $out && cd $out\n" + builtins.concatStringsSep "\n" (map
     (name: "printf %s ${quote everything.systemd.units.${name}.text} >${quote name}")
     (builtins.attrNames everything.systemd.units)));
+
+  # What the copy's unit runs, for a store and a directory of the test's own.
+  backup =
+    let
+      copied = config [ server ] [{
+        services.acme-ca = {
+          settings.store.url = "sqlite:${builtins.getEnv "ACME_CA_STORE"}";
+          backup = { enable = true; directory = builtins.getEnv "ACME_CA_BACKUP"; };
+        };
+      }];
+    in
+    shell "backup" "printf '#!/bin/sh -e\n%s' ${quote copied.systemd.services.acme-ca-backup.script} >$out; chmod +x $out";
 
   # What the unit runs: the token, then the message.
   notify = shell "notify" (

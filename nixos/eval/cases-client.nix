@@ -1,6 +1,6 @@
 # Hosts that order at the CA, and the two modules together.
 let
-  inherit (import ./common.nix) url server client of orders here resolvers force order ours warnings elem;
+  inherit (import ./common.nix) ca url server client of orders here resolvers force order ours warnings elem;
 in
 {
   "14 local orders wait for the CA, and those elsewhere do not" = {
@@ -105,6 +105,32 @@ in
       onFailure = [ "acme-ca-order-again@wiki.mgmt.lan.service" ];
     };
   };
+  "17 plain values of one's own win, where nixpkgs has none" = {
+    modules = [
+      client
+      (orders [ "wiki.mgmt.lan" ])
+      {
+        systemd.services."acme-order-renew-wiki.mgmt.lan" = {
+          environment.LEGO_CA_CERTIFICATES = "/etc/mine.pem";
+          unitConfig.StartLimitIntervalSec = 60;
+          serviceConfig = { Restart = "always"; RestartSteps = 2; RestartMaxDelaySec = 100; };
+        };
+      }
+    ];
+    shows = config: {
+      inherit ((order "wiki.mgmt.lan" config).environment) LEGO_CA_CERTIFICATES;
+      inherit ((order "wiki.mgmt.lan" config).unitConfig) StartLimitIntervalSec;
+      inherit ((order "wiki.mgmt.lan" config).serviceConfig) Restart RestartSec RestartSteps RestartMaxDelaySec;
+    };
+    expect = {
+      LEGO_CA_CERTIFICATES = "/etc/mine.pem";
+      StartLimitIntervalSec = 60;
+      Restart = "always";
+      RestartSec = 60;
+      RestartSteps = 2;
+      RestartMaxDelaySec = 100;
+    };
+  };
   "17 without retry and pin the unit is nixpkgs' own" = {
     modules = [ client (orders [ "wiki.mgmt.lan" ]) (of { retry.enable = false; pinLego = false; }) ];
     shows = config:
@@ -160,9 +186,38 @@ in
     modules = [ client (orders [ ]) (of { directoryUrl = force "https://192.168.1.10/acme/directory"; }) ];
     refused = [ "services.acme-ca.client.directoryUrl has the host 192.168.1.10" ];
   };
+  "20 a URL without a path is refused" = {
+    modules = [ client (orders [ ]) (of { directoryUrl = force "https://ca.mgmt.lan"; }) ];
+    refused = [ "services.acme-ca.client.directoryUrl is \"" ];
+  };
+  "20 a slash behind the URL is refused" = {
+    modules = [ client (orders [ ]) (of { directoryUrl = force "https://ca.mgmt.lan/acme/directory/"; }) ];
+    refused = [ "services.acme-ca.client.directoryUrl is \"" ];
+  };
+  "20 a blank behind the URL is refused" = {
+    modules = [ client (orders [ ]) (of { directoryUrl = force "https://ca.mgmt.lan/acme/directory "; }) ];
+    refused = [ "services.acme-ca.client.directoryUrl is \"" ];
+  };
+  "20 a dot behind localhost is refused" = {
+    modules = [ client (orders [ ]) (of { directoryUrl = force "https://localhost./acme/directory"; }) ];
+    refused = [ "services.acme-ca.client.directoryUrl has the host localhost." ];
+  };
+  "20 a name below localhost is refused" = {
+    modules = [ client (orders [ ]) (of { directoryUrl = force "https://ca.localhost/acme/directory"; }) ];
+    refused = [ "services.acme-ca.client.directoryUrl has the host ca.localhost" ];
+  };
+  "20 an IPv6 address in the URL is refused" = {
+    modules = [ client (orders [ ]) (of { directoryUrl = force "https://[fd00::1]/acme/directory"; }) ];
+    refused = [ "services.acme-ca.client.directoryUrl has the host [fd00::1]" ];
+  };
+  "20 a name among the CA's addresses is refused" = {
+    modules = [ client (orders [ ]) (of { caAddresses = [ "ca.mgmt.lan" ]; }) ];
+    shows = config: config.networking.hosts;
+    refused = [ "services.acme-ca.client.caAddresses" "IP address" ];
+  };
   "20 plain HTTP in the URL is refused" = {
     modules = [ client (orders [ ]) (of { directoryUrl = force "http://ca.mgmt.lan/acme/directory"; }) ];
-    refused = [ "services.acme-ca.client.directoryUrl is http://ca.mgmt.lan/acme/directory" ];
+    refused = [ "services.acme-ca.client.directoryUrl is \"http://ca.mgmt.lan/acme/directory\"" ];
   };
 
   "21 timers of short-lived certificates run hourly" = {
@@ -207,6 +262,34 @@ in
     modules = [ client (orders [ ]) (of { directoryUrl = force "https://ca.mgmt.lan/acme/acme/directory"; }) ];
     shows = warnings;
     expect = [ "services.acme-ca.client.directoryUrl" ];
+  };
+  "23 lifetimes that do not fit the timers are warned of, as they are in effect" = {
+    modules = [
+      server
+      client
+      resolvers
+      (orders [ "a.mgmt.lan" "b.mgmt.lan" "c.mgmt.lan" "d.mgmt.lan" ])
+      (of { openHttp01Port = true; })
+      (ca { settings.profiles = { default.lifetime = "25d"; brief.lifetime = "2d"; long.lifetime = "12w"; }; })
+      {
+        security.acme.certs."a.mgmt.lan".validMinDays = 30;
+        security.acme.certs."b.mgmt.lan" = { validMinDays = 1; profile = "brief"; };
+        security.acme.certs."c.mgmt.lan" = { validMinDays = 30; profile = "long"; };
+        security.acme.certs."d.mgmt.lan".validMinDays = 10;
+      }
+    ];
+    shows = config: map (builtins.substring 0 50) config.warnings;
+    expect = [
+      "services.acme-ca.client: b.mgmt.lan lives for less"
+      "services.acme-ca.client: a.mgmt.lan has a validMin"
+    ];
+    release = "26.05";
+  };
+  "23 twenty days and NixOS' thirty are warned of" = {
+    release = "25.11";
+    modules = [ server client resolvers (orders [ "a.mgmt.lan" ]) (of { openHttp01Port = true; }) (ca { lifetime.defaultDays = 20; }) ];
+    shows = config: map (builtins.substring 0 50) config.warnings;
+    expect = [ "services.acme-ca.client: a.mgmt.lan has a validMin" ];
   };
   "23 what cannot work is warned of" = {
     modules = [

@@ -69,6 +69,14 @@ in
     shows = config: { inherit (config.services.acme-ca) advertisedUrl; inherit ((settings config).server) url; };
     expect = { advertisedUrl = "https://ca.mgmt.lan:8443/acme/directory"; url = "https://ca.mgmt.lan:8443"; };
   };
+  "02 an address for the CA's name is refused" = {
+    modules = [ server (ca { hostName = force "192.168.1.10"; }) ];
+    refused = [ "services.acme-ca.hostName" "DNS name" ];
+  };
+  "02 an empty label in the CA's name is refused" = {
+    modules = [ server (ca { hostName = force "ca..mgmt.lan"; }) ];
+    refused = [ "services.acme-ca.hostName" "DNS name" ];
+  };
   "02 plain HTTP has a socket of its own" = {
     modules = [ server (ca { plainPort = 80; }) ];
     shows = config: {
@@ -78,10 +86,32 @@ in
     };
     expect = {
       listenStreams = [ "[::]:80" ];
-      socketConfig = { FileDescriptorName = "plain"; Service = "acme-ca.service"; };
+      socketConfig = { FileDescriptorName = "plain"; FreeBind = true; Service = "acme-ca.service"; };
       required = true;
       plain_listen = [ "[::]:80" ];
     };
+  };
+  "02 an address that is not there yet can be listened at" = {
+    modules = [ server (ca { listenAddresses = [ "192.168.1.10" "[fd00::10]" ]; }) ];
+    shows = config: { inherit (config.systemd.sockets.acme-ca) listenStreams socketConfig; };
+    expect = {
+      listenStreams = [ "192.168.1.10:443" "[fd00::10]:443" ];
+      socketConfig = { FileDescriptorName = "acme"; FreeBind = true; };
+    };
+  };
+  "02 one port for TLS and plain HTTP is refused" = {
+    modules = [ server (ca { plainPort = 443; }) ];
+    refused = [ "services.acme-ca.port and plainPort are both 443" ];
+  };
+  "02 a web server at the port for plain HTTP is warned of" = {
+    modules = [ server (ca { plainPort = 80; }) { services.nginx.enable = true; } ];
+    shows = warnings;
+    expect = [ "services.acme-ca.plainPort" ];
+  };
+  "02 a web server beside another port is not" = {
+    modules = [ server (ca { plainPort = 8080; }) { services.nginx.enable = true; } ];
+    shows = warnings;
+    expect = [ ];
   };
   "02 the server's module stands alone" = {
     imports = [ ../server.nix ];
@@ -116,6 +146,61 @@ in
     refused = [ "services.acme-ca.credentials.extra" "not in the Nix store" ];
   };
 
+  "03 the store is the store however its path is written" = {
+    modules = [ server (ca { credentials.intermediateKey = force "/run/..${builtins.dirOf builtins.storeDir}/.//${baseNameOf builtins.storeDir}/x/key"; }) ];
+    refused = [ "services.acme-ca.credentials.intermediateKey" "not in the Nix store" ];
+  };
+  "03 the store itself is no secret" = {
+    modules = [ server (ca { credentials.intermediateKey = force builtins.storeDir; }) ];
+    refused = [ "services.acme-ca.credentials.intermediateKey" "not in the Nix store" ];
+  };
+  "03 a path that only looks like the store passes" = {
+    modules = [ server (ca { credentials.intermediateKey = force "${builtins.storeDir}/../key"; }) ];
+    shows = config: (serve config).serviceConfig.LoadCredential;
+    expect = [ "intermediate.key:${builtins.storeDir}/../key" ];
+  };
+  "03 secrets of settings in the store are refused, each with its key" = {
+    modules = [
+      server
+      resolvers
+      (ca {
+        settings = {
+          ca.issuer = [{ certificate = "/etc/i.pem"; key = ./cases.nix; passphrase_file = "${./cases.nix}"; }];
+          alerts.sink = [
+            { type = "ntfy"; url = "https://n.mgmt.lan"; topic = "x"; token_file = ./cases.nix; }
+            { type = "smtp"; password_file = "${builtins.storeDir}/x/password"; }
+          ];
+        };
+      })
+    ];
+    refused = [
+      "services.acme-ca.settings names secrets in the Nix store"
+      "alerts.sink.token_file alerts.sink.password_file ca.issuer.key ca.issuer.passphrase_file."
+    ];
+  };
+  "03 secrets of settings elsewhere pass" = {
+    modules = [ server (ca { settings.alerts.sink = [{ type = "ntfy"; token_file = "/run/credentials/acme-ca.service/ntfy"; }]; }) ];
+    shows = config: builtins.length (settings config).alerts.sink;
+    expect = 1;
+  };
+  "03 a password in the store's URL is refused" = {
+    modules = [ server (ca { settings.store.url = "postgres://ca:hunter2@db.mgmt.lan/ca"; }) ];
+    refused = [ "services.acme-ca.settings.store.url has a password in it" ];
+  };
+  "03 a password behind the store's URL is refused" = {
+    modules = [ server (ca { settings.store.url = "postgres://ca@db.mgmt.lan/ca?password=hunter2"; }) ];
+    refused = [ "services.acme-ca.settings.store.url has a password in it" ];
+  };
+  "03 a password file in the store is refused" = {
+    modules = [ server (ca { settings.store.url = "postgres://ca@db.mgmt.lan:5432/ca?password_file=${./cases.nix}"; }) ];
+    refused = [ "services.acme-ca.settings names secrets in the Nix store" "store.url." ];
+  };
+  "03 a password file elsewhere passes" = {
+    modules = [ server (ca { settings.store.url = "postgres://ca@db.mgmt.lan:5432/ca?password_file=/run/credentials/acme-ca.service/pg"; }) ];
+    shows = config: has "ReadWritePaths" (serve config).serviceConfig;
+    expect = false;
+  };
+
   "04 the key alone is one credential" = {
     modules = [ server ];
     shows = config: {
@@ -148,6 +233,14 @@ in
       ];
       passphrase = [ "/run/credentials/acme-ca.service/intermediate.pass" ];
     };
+  };
+  "04 the intermediate's own credentials cannot be replaced" = {
+    modules = [ server (ca { credentials.extra = { "intermediate.key" = "/run/other"; "a.pass" = "/run/pass"; }; }) ];
+    refused = [ "services.acme-ca.credentials.extra cannot have intermediate.key." ];
+  };
+  "04 names that systemd would read otherwise are refused" = {
+    modules = [ server (ca { credentials.extra = { "a:b" = "/run/a"; "a/b" = "/run/b"; "a b" = "/run/c"; }; }) ];
+    refused = [ "services.acme-ca.credentials.extra cannot have a b a/b a:b." ];
   };
   "04 encrypted credentials are loaded as such" = {
     modules = [ server (ca { credentials = { encrypted = true; afterUnits = [ "x-key.service" ]; }; }) ];
@@ -272,6 +365,31 @@ in
     refused = [ "lifetime.maxDays (90)" ": long." ];
   };
 
+  "08 years, months, sums and what is a little too long are refused" = {
+    modules = [
+      server
+      (ca {
+        settings.profiles = {
+          a.lifetime = "1y";
+          b.lifetime = "12months";
+          c.lifetime = "89d 25h";
+          d.lifetime = "2161h";
+          e.lifetime = "90.5 days";
+          f.lifetime = "12weeks5d24h";
+        };
+      })
+    ];
+    refused = [ "lifetime.maxDays (90)" ": a b c d e." ];
+  };
+  "08 an absent lifetime is the program's" = {
+    modules = [ server (ca { lifetime = { defaultDays = 20; maxDays = 30; }; settings.profiles.clients.client_auth = true; }) ];
+    refused = [ "lifetime.maxDays (30)" ": clients." ];
+  };
+  "08 what is no span is refused" = {
+    modules = [ server (ca { settings.profiles = { a.lifetime = "long"; b.lifetime = "90"; c.lifetime = "1M 2w"; }; }) ];
+    refused = [ "no spans: a b." ];
+  };
+
   "22 the server opens nothing by itself" = {
     modules = [ server (ca { plainPort = 80; }) ];
     shows = config: config.networking.firewall.allowedTCPPorts;
@@ -318,13 +436,37 @@ in
     modules = [ server (ca { backup.enable = true; }) ];
     shows = config: {
       inherit (config.systemd.services.acme-ca-backup) startAt;
+      server = has "ReadWritePaths" (serve config).serviceConfig;
       inherit (config.systemd.services.acme-ca-backup.serviceConfig) User ReadWritePaths PrivateNetwork;
     };
-    expect = { startAt = "daily"; User = "acme-ca"; ReadWritePaths = [ "/var/backup/acme-ca" ]; PrivateNetwork = true; };
+    expect = { startAt = "daily"; server = false; User = "acme-ca"; ReadWritePaths = [ "/var/backup/acme-ca" ]; PrivateNetwork = true; };
     release = "26.05";
   };
   "more: a backup of PostgreSQL is refused" = {
     modules = [ server (ca { backup.enable = true; settings.store.url = "postgres://ca@localhost/ca"; }) ];
-    refused = [ "services.acme-ca.backup" "postgres://ca@localhost/ca" ];
+    refused = [ "services.acme-ca.backup copies a SQLite file" ];
+  };
+  "more: a backup where the unit cannot write is refused" = {
+    modules = [ server (ca { backup = { enable = true; directory = "/home/backup"; }; }) ];
+    refused = [ "services.acme-ca.backup.directory is /home/backup" "cannot write below /home" ];
+  };
+  "more: a backup at a path with a blank is refused" = {
+    modules = [ server (ca { backup = { enable = true; directory = "/srv/my backup"; }; }) ];
+    refused = [ "services.acme-ca.backup.directory is /srv/my backup" ];
+  };
+  "more: a store elsewhere can be written, by the server and for its copy" = {
+    modules = [ server (ca { backup.enable = true; settings.store.url = "sqlite:///srv/ca/ca.db"; }) ];
+    shows = config: map
+      (name: config.systemd.services.${name}.serviceConfig.ReadWritePaths)
+      [ "acme-ca" "acme-ca-backup" ];
+    expect = [ [ "/srv/ca" ] [ "/var/backup/acme-ca" "/srv/ca" ] ];
+  };
+  "more: a store where nothing can be written is refused" = {
+    modules = [ server (ca { settings.store.url = "sqlite:/home/ca/ca.db"; }) ];
+    refused = [ "services.acme-ca.settings.store.url is sqlite:/home/ca/ca.db" "cannot write below /home" ];
+  };
+  "more: a store that is no absolute path is refused" = {
+    modules = [ server (ca { settings.store.url = "sqlite:ca.db"; }) ];
+    refused = [ "services.acme-ca.settings.store.url is sqlite:ca.db" ];
   };
 }

@@ -18,6 +18,9 @@ let
     optionals = condition: xs: if condition then xs else [ ];
     optionalAttrs = condition: set: if condition then set else { };
     optionalString = condition: text: if condition then text else "";
+    findFirst = wanted: default: xs: let found = filter wanted xs; in if found == [ ] then default else head found;
+    foldl' = builtins.foldl';
+    init = xs: builtins.genList (elemAt xs) (length xs - 1);
     last = xs: elemAt xs (length xs - 1);
     unique = foldl' (seen: x: if elem x seen then seen else seen ++ [ x ]) [ ];
     nameValuePair = name: value: { inherit name value; };
@@ -110,7 +113,6 @@ let
     else throw "The option `${show path}' has conflicting definition values: ${concatStringsSep " " (map pretty values)}";
 
   mkType = description: check: { inherit description check; merge = equal; };
-  isStorePath = text: hasPrefix "${builtins.storeDir}/" text;
   types = rec {
     bool = mkType "boolean" isBool;
     str = mkType "string" isString;
@@ -120,7 +122,6 @@ let
     ints.positive = mkType "positive integer, meaning >0" (x: isInt x && x > 0);
     package = mkType "package" (x: isAttrs x && x ? outPath);
     path = mkType "absolute path" (x: (isString x || isPath x || isAttrs x && x ? outPath) && hasPrefix "/" (toString x));
-    externalPath = mkType "absolute path not in the Nix store" (x: isString x && hasPrefix "/" x && !isStorePath x);
     strMatching = pattern: mkType "string matching the pattern ${pattern}" (x: isString x && match pattern x != null);
     enum = values: mkType "one of ${toJSON values}" (x: elem x values);
     raw = mkType "raw value" (_: true);

@@ -67,6 +67,7 @@ let
         listenHTTP = option (types.nullOr types.str) null;
         dnsProvider = option (types.nullOr types.str) null;
         ocspMustStaple = option types.bool false;
+        profile = option (types.nullOr types.str) null;
         renewInterval = option types.str "daily";
         validMinDays = option (types.nullOr types.int) (if lib.versionAtLeast release "26.05" then null else 30);
       };

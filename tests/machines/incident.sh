@@ -15,6 +15,7 @@ served() {
 is_served_by_the_ca() { case $(served "$@") in *"mgmt.lan Intermediate CA"*) ;; *) return 1 ;; esac; }
 order_of() { printf 'acme-order-renew-%s.service' "$1"; }
 was_tried_again() { [ "$(of_unit web "$(order_of git.mgmt.lan)" NRestarts)" -ge "$1" ]; }
+waits_to_be_started() { [ "$(of_unit web "$(order_of git.mgmt.lan)" SubState)" = auto-restart ]; }
 failed_orders() { on ca ca-ctl orders --failed; }
 # What was pushed so far, a line each.
 pushed() { cat "$(root ca)/var/log/ntfy.log" 2>/dev/null || true; }
@@ -100,6 +101,14 @@ holds "the cause" "NXDOMAIN" "$(alerts)"
 for name in git.mgmt.lan wiki.mgmt.lan; do holds "the names" "$name" "$(alerts)"; done
 eventually 30 was_tried_again 3
 same "how many alerts" 1 "$(alerts | wc -l)"
+
+case_of "what nixos/README.md says of a lost account works on a unit that waits to be started again"
+cure=$(sed -n "/^systemctl stop 'acme-ca-order-again@/,/^systemctl clean /p" "$here/../../nixos/README.md" | sed 's/NAME/git.mgmt.lan/g')
+holds "the cure" "systemctl clean" "$cure"
+eventually 20 waits_to_be_started
+on web sh -euc "$cure" || fail "the cure does not work: $cure"
+refused on web sh -c 'ls -d /var/lib/acme/.lego/accounts/?*'
+on web systemctl --no-block start "$(order_of git.mgmt.lan)" "$(order_of wiki.mgmt.lan)"
 
 case_of "the pin is added, and the host heals without anybody touching it"
 after | configure ca
