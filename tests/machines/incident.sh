@@ -46,7 +46,7 @@ server {
 server {
     listen 127.0.0.1:8086;
     access_log off;
-    location / { return 200 "{}"; }
+    location / { return 200 '{"id":"m1","time":1,"event":"message","topic":"pki"}'; }
 }
 END
 chroot "$(root ca)" rm /etc/nginx/sites-enabled/default
