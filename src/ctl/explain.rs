@@ -436,7 +436,7 @@ fn conclude(
             Some(format!("ca-ctl show {name}")),
         ),
         "downloaded" => ("it was issued, and its client did not fetch it".to_owned(), Some(RUN.to_owned())),
-        _ => look(judged, name),
+        _ => look(judged),
     }
 }
 
@@ -463,7 +463,7 @@ fn withdrawn(judged: &Judged, revoked: &Revoked, name: &str, now: Timestamp) -> 
 }
 
 /// What a server that serves something else means.
-fn look(judged: &Judged, name: &str) -> (String, Option<String>) {
+fn look(judged: &Judged) -> (String, Option<String>) {
     let Some(worst) = worst(&judged.lineage.served) else { return (String::new(), None) };
     let what = match worst.verdict {
         Verdict::StaleNotReloaded => "the new certificate is there, and the service was not reloaded",
@@ -477,12 +477,18 @@ fn look(judged: &Judged, name: &str) -> (String, Option<String>) {
     let next = match worst.verdict {
         Verdict::StaleNotReloaded => format!(
             "on the host of {}: systemctl reload nginx.service, or whatever serves {}",
-            name,
+            host(&worst.target),
             worst.target
         ),
-        _ => format!("openssl s_client -connect {} -servername {name} -showcerts", worst.target),
+        // The target's own host and name are asked for, as the probe did that found it.
+        _ => format!("ca-ctl probe {}", worst.target.split('#').next().unwrap_or_default()),
     };
     (format!("{what} ({})", worst.detail), Some(next))
+}
+
+/// The host of `HOST:PORT`.
+fn host(target: &str) -> &str {
+    target.rsplit_once(':').map_or(target, |(host, _)| host)
 }
 
 /// A failed validation in a sentence.
