@@ -176,6 +176,13 @@ fn item(
         Some(step) => conclude(step, judged, tried, revoked, &name, now),
         None => (well(judged, &steps), None),
     };
+    let (conclusion, next) = match lineage.care.forgotten_at {
+        Some(at) => (
+            format!("it was forgotten {}: no renewal is expected until it is ordered again", ago(at, now)),
+            None,
+        ),
+        None => (conclusion, next),
+    };
     Item {
         standing: judged.word.as_str(),
         fault: fault.map(|step| step.step),

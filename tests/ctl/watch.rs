@@ -19,6 +19,7 @@ const VERBS: &[(&str, &str)] = &[
     ("explain late.corp.lan", "explain-silent"),
     ("explain overdue.corp.lan", "explain-ordered"),
     ("explain waits.corp.lan", "explain-waits"),
+    ("explain daily.corp.lan", "explain-forgotten"),
     ("explain ca.corp.lan", "explain-own"),
     ("check certs", "check-certs"),
     ("check ca", "check-ca"),
