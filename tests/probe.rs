@@ -266,13 +266,13 @@ async fn no_fallback_is_ever_called_well() {
     };
     for (name, words) in [
         ("minica", "NixOS"),
-        ("snakeoil", "snakeoil"),
+        ("snakeoil", "self-signed (as Debian's snakeoil is)"),
         ("traefik", "Traefik"),
         ("caddy", "Caddy"),
         ("ingress", "ingress-nginx"),
         ("npm", "Nginx Proxy Manager"),
         ("mod_md", "mod_md"),
-        ("v1", "snakeoil"),
+        ("v1", "self-signed"),
         ("corporate", "Corporate CA"),
     ] {
         let sight = world.one(&a(product(name)), now()).await;

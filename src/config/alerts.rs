@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use acme::identifier::Identifier;
+use acme::problem::plain;
 use acme::severity::Severity;
 use serde::Deserialize;
 
@@ -95,8 +96,14 @@ pub(super) fn settings(file: Alerts, host: &Identifier, dir: &Path) -> Result<Se
         Some(word) => return refuse("alerts.owner", format!("{word} is neither native nor alertmanager")),
     };
     let mut sinks: Vec<Sink> = Vec::new();
+    let has_several = file.sink.len() > 1;
     for (place, written) in file.sink.into_iter().enumerate() {
-        let sink = sink(written, place, &sinks, dir)?;
+        // Of several, which one is meant: by its place, and by its name or type.
+        let title = plain(written.name.as_ref().unwrap_or(&written.way), 40);
+        let sink = sink(written, place, &sinks, dir).map_err(|error| match has_several {
+            true => Error { key: format!("{} (sink {}, {title})", error.key, place + 1), ..error },
+            false => error,
+        })?;
         sinks.push(sink);
     }
     if owner == Owner::Alertmanager && !sinks.iter().any(|sink| matches!(sink.way, Way::Alertmanager(_))) {
@@ -151,7 +158,10 @@ fn sink(written: WrittenSink, place: usize, before: &[Sink], dir: &Path) -> Resu
         );
     }
     if before.iter().any(|sink| sink.name == name) {
-        return refuse("alerts.sink.name", format!("two sinks are called {name}"));
+        return refuse(
+            "alerts.sink.name",
+            format!("two sinks are called {name}; {name}-{} would do for this one", place + 1),
+        );
     }
     Ok(Sink { name, min, role, way })
 }

@@ -59,6 +59,46 @@ fn a_missing_key_is_named() {
 }
 
 #[test]
+fn a_value_of_another_kind_is_refused_with_its_key_and_what_would_do() {
+    for (more, words) in [
+        ("[probe]\nport = \"9443\"", "line 16: probe.port: '9443' is a text; a number from 1 to 65535"),
+        ("[probe]\nport = 99999", "probe.port: 99999 is a number; a number from 1 to 65535"),
+        ("[probe]\ninterval = 30", "probe.interval: 30 is a number; a span in quotes, such as \"30s\""),
+        ("[probe]\nauto = \"yes\"", "probe.auto: 'yes' is a text; true or false"),
+        ("[probe]\nskip = \"a.lan\"", "probe.skip: 'a.lan' is a text; a list"),
+        ("[probe]\nskip = [\n  \"a=b\",\n  5,\n]", "line 18: probe.skip: 5 is a number; a text in quotes"),
+        ("[limits]\npending_orders = true", "limits.pending_orders: it is true; a whole number"),
+        ("[renewal]\nwarn = \"80%\"", "renewal.warn: '80%' is a text; a number such as 0.8"),
+        ("[[probe.target]] # mail\nport = 25", "probe.target.host: it is missing in [[probe.target]]"),
+        (
+            "[[probe.target]]\nhost = \"a.lan\"\n[[probe.target]]\nport = 25",
+            "line 17: probe.target.host: it is missing",
+        ),
+        (
+            "[[alerts.sink]]\ntype = \"smtp\"\nport = \"25\"",
+            "alerts.sink.port: '25' is a text; a number from 1",
+        ),
+    ] {
+        let error = refused(&format!("{GOOD}{more}\n"));
+        assert!(error.contains(words), "{more}: {error}");
+    }
+    let error = refused(&GOOD.replace("root = \"root.pem\"", ""));
+    assert!(error.contains("ca.root: it is missing in [ca]"), "{error}");
+    let error = refused(&GOOD.replace("[store]\nurl = \"sqlite:ca.db\"\n", ""));
+    assert!(error.starts_with("store: it is missing"), "{error}");
+}
+
+#[test]
+fn of_several_sinks_the_one_that_is_wrong_is_named() {
+    let journal = "[[alerts.sink]]\ntype = \"journal\"\n";
+    let error = refused(&format!("{GOOD}{journal}[[alerts.sink]]\ntype = \"ntfy\"\ntopic = \"pki\"\n"));
+    assert!(error.starts_with("alerts.sink.url (sink 2, ntfy): it is missing"), "{error}");
+    let error = refused(&format!("{GOOD}{journal}name = \"phone\"\n{journal}name = \"phone\"\n"));
+    assert!(error.starts_with("alerts.sink.name (sink 2, phone): two sinks"), "{error}");
+    assert!(error.ends_with("phone-2 would do for this one"), "{error}");
+}
+
+#[test]
 fn each_value_is_judged_and_the_error_names_its_key() {
     let with = |extra: &str| format!("{GOOD}\n{extra}\n");
     let url = |url: &str| GOOD.replace("https://ca.mgmt.lan:8443", url);

@@ -2,8 +2,8 @@
 //! its evidence; the first that is missing names the fault.
 
 use acme::failure::{Failure, Phase, Reason};
-use acme::id::OrderId;
-use acme::lineage::Outcome;
+use acme::id::{OrderId, Serial};
+use acme::lineage::{Lineage, Outcome};
 use acme::order::AuthorizationStatus;
 use acme::problem::plain;
 use acme::renewal::{State, Thresholds};
@@ -14,6 +14,7 @@ use clap::Args;
 use serde::Serialize;
 use store::Store;
 use store::authorization::Authorization;
+use store::certificate::Revocation;
 use store::order::Order;
 
 use super::names;
@@ -74,6 +75,12 @@ struct Tried {
     authorizations: Vec<Authorization>,
 }
 
+/// The last certificate of a lineage that has none in use: it was revoked.
+struct Revoked {
+    serial: Serial,
+    revocation: Revocation,
+}
+
 impl Explain {
     pub(super) async fn run(
         self,
@@ -92,7 +99,8 @@ impl Explain {
             let lineages = store.lineages_of(&order.names, now).await?;
             let lineage = lineages.into_iter().find(|lineage| !lineage.is_own).unwrap_or_default();
             let judged = Judged::new(lineage, thresholds, now);
-            items.push(item(&judged, Some(&Tried { order, authorizations }), true, now));
+            let revoked = revoked(store, &judged.lineage).await?;
+            items.push(item(&judged, Some(&Tried { order, authorizations }), revoked.as_ref(), true, now));
         } else {
             for judged in names::known(store, &self.what, thresholds, now).await? {
                 let last = judged.lineage.attempt.as_ref().map(|attempt| attempt.order.clone());
@@ -101,7 +109,8 @@ impl Explain {
                     None => None,
                 };
                 let tried = tried.map(|(order, authorizations)| Tried { order, authorizations });
-                items.push(item(&judged, tried.as_ref(), false, now));
+                let revoked = revoked(store, &judged.lineage).await?;
+                items.push(item(&judged, tried.as_ref(), revoked.as_ref(), false, now));
             }
         }
         if output.json {
@@ -128,7 +137,22 @@ impl Explain {
     }
 }
 
-fn item(judged: &Judged, tried: Option<&Tried>, is_of_order: bool, now: Timestamp) -> Item {
+/// The revocation that left a lineage without a certificate.
+async fn revoked(store: &Store, lineage: &Lineage) -> anyhow::Result<Option<Revoked>> {
+    let (None, Some(name)) = (&lineage.current, lineage.names.first()) else { return Ok(None) };
+    let names = lineage.names.join(",");
+    let last = store.certificates_of_name(name, PAST).await?;
+    let last = last.into_iter().find(|certificate| certificate.names == names);
+    Ok(last.and_then(|last| Some(Revoked { serial: last.serial, revocation: last.revocation? })))
+}
+
+fn item(
+    judged: &Judged,
+    tried: Option<&Tried>,
+    revoked: Option<&Revoked>,
+    is_of_order: bool,
+    now: Timestamp,
+) -> Item {
     let lineage = &judged.lineage;
     let names = match tried {
         Some(tried) if lineage.names.is_empty() => tried.order.names.split(',').map(str::to_owned).collect(),
@@ -136,21 +160,28 @@ fn item(judged: &Judged, tried: Option<&Tried>, is_of_order: bool, now: Timestam
     };
     let name = names.first().cloned().unwrap_or_default();
     let steps = if lineage.is_own {
-        vec![issued(judged, tried, is_of_order), served(judged, now)]
+        vec![issued(judged, tried, revoked, is_of_order), served(judged, now)]
     } else {
         vec![
             polled(judged),
             ordered(judged, tried, now),
             validated(judged, tried, now),
-            issued(judged, tried, is_of_order),
+            issued(judged, tried, revoked, is_of_order),
             downloaded(judged, now),
             served(judged, now),
         ]
     };
     let fault = steps.iter().find(|step| matches!(step.state, Progress::Missing | Progress::Failed));
     let (conclusion, next) = match fault {
-        Some(step) => conclude(step, judged, tried, &name, now),
+        Some(step) => conclude(step, judged, tried, revoked, &name, now),
         None => (well(judged, &steps), None),
+    };
+    let (conclusion, next) = match lineage.care.forgotten_at {
+        Some(at) => (
+            format!("it was forgotten {}: no renewal is expected until it is ordered again", ago(at, now)),
+            None,
+        ),
+        None => (conclusion, next),
     };
     Item {
         standing: judged.word.as_str(),
@@ -293,7 +324,7 @@ fn evidence(authorization: &Authorization) -> Vec<String> {
     lines
 }
 
-fn issued(judged: &Judged, tried: Option<&Tried>, is_of_order: bool) -> Step {
+fn issued(judged: &Judged, tried: Option<&Tried>, revoked: Option<&Revoked>, is_of_order: bool) -> Step {
     let current = judged.lineage.current.as_ref();
     let order = tried.map(|tried| &tried.order);
     let mut evidence = Vec::new();
@@ -303,7 +334,10 @@ fn issued(judged: &Judged, tried: Option<&Tried>, is_of_order: bool) -> Step {
     if is_of_order {
         let serial = order.and_then(|order| order.serial.as_ref());
         evidence.extend(serial.map(|serial| format!("serial {serial}")));
+        let revoked = revoked.filter(|revoked| Some(&revoked.serial) == serial);
+        evidence.extend(revoked.map(|revoked| revoked.to_string()));
         let state = match (serial, order.is_some_and(|order| order.error.is_some())) {
+            (Some(_), _) if revoked.is_some() => Progress::Missing,
             (Some(_), _) => Progress::Done,
             (None, true) => Progress::Failed,
             (None, false) => Progress::Waiting,
@@ -314,6 +348,7 @@ fn issued(judged: &Judged, tried: Option<&Tried>, is_of_order: bool) -> Step {
     evidence.extend(
         current.map(|current| format!("serial {}, valid until {}", current.serial, current.not_after)),
     );
+    evidence.extend(revoked.map(|revoked| format!("serial {} {revoked}", revoked.serial)));
     let state = match (current, judged.lineage.attempt.as_ref().map(|attempt| attempt.outcome)) {
         (_, Some(Outcome::Failed)) => Progress::Failed,
         (_, Some(Outcome::Open)) => Progress::Waiting,
@@ -329,7 +364,7 @@ fn downloaded(judged: &Judged, now: Timestamp) -> Step {
         Step { step: "downloaded", state, at, evidence }
     };
     let Some(current) = &judged.lineage.current else {
-        return step(Progress::Unknown, None, "there is nothing yet");
+        return step(Progress::Unknown, None, "there is nothing to fetch");
     };
     let is_served = is_served_well(&judged.lineage.served);
     match (current.downloaded_at, is_served) {
@@ -367,10 +402,15 @@ fn conclude(
     step: &Step,
     judged: &Judged,
     tried: Option<&Tried>,
+    revoked: Option<&Revoked>,
     name: &str,
     now: Timestamp,
 ) -> (String, Option<String>) {
     let polls = judged.lineage.polled_at.is_some() && judged.silent_since().is_none();
+    match (step.step, revoked) {
+        ("issued", Some(revoked)) if !has_failed(tried) => return withdrawn(judged, revoked, name, now),
+        _ => {}
+    }
     match step.step {
         "polled" => {
             let since = judged.silent_since().map(|since| left(now, since)).unwrap_or_default();
@@ -395,16 +435,42 @@ fn conclude(
             }
         }
         "issued" => (
-            "the names were shown, and no certificate came of it; the problem above says why".to_owned(),
+            match has_failed(tried) {
+                true => "the names were shown, and no certificate came of it; the problem above says why",
+                false => "the names were shown, and there is no certificate",
+            }
+            .to_owned(),
             Some(format!("ca-ctl show {name}")),
         ),
         "downloaded" => ("it was issued, and its client did not fetch it".to_owned(), Some(RUN.to_owned())),
-        _ => look(judged, name),
+        _ => look(judged),
     }
 }
 
+/// Whether the client was told of a problem, which then stands among the evidence.
+fn has_failed(tried: Option<&Tried>) -> bool {
+    tried.is_some_and(|tried| tried.order.error.is_some())
+}
+
+/// What a revoked certificate without a successor means.
+fn withdrawn(judged: &Judged, revoked: &Revoked, name: &str, now: Timestamp) -> (String, Option<String>) {
+    let Revocation { at, reason } = revoked.revocation;
+    let mut text =
+        format!("its certificate was revoked {} ({reason}), and no other came after it", ago(at, now));
+    let mut next = "on its host, order anew".to_owned();
+    if let Some(served) = judged.lineage.served.iter().find(|one| one.verdict == Verdict::RevokedServed) {
+        text = format!("{text}; {} still serves it", served.target);
+        next = format!("{next}, and stop serving the revoked one");
+    }
+    let next = format!(
+        "{next}: {ORDER}; if {name} is not needed any more: ca-ctl forget {}",
+        judged.lineage.names.join(",")
+    );
+    (text, Some(next))
+}
+
 /// What a server that serves something else means.
-fn look(judged: &Judged, name: &str) -> (String, Option<String>) {
+fn look(judged: &Judged) -> (String, Option<String>) {
     let Some(worst) = worst(&judged.lineage.served) else { return (String::new(), None) };
     let what = match worst.verdict {
         Verdict::StaleNotReloaded => "the new certificate is there, and the service was not reloaded",
@@ -417,12 +483,19 @@ fn look(judged: &Judged, name: &str) -> (String, Option<String>) {
     };
     let next = match worst.verdict {
         Verdict::StaleNotReloaded => format!(
-            "on the host of {name}: systemctl reload nginx.service, or whatever serves {}",
+            "on the host of {}: systemctl reload nginx.service, or whatever serves {}",
+            host(&worst.target),
             worst.target
         ),
-        _ => format!("openssl s_client -connect {} -servername {name} -showcerts", worst.target),
+        // The target's own host and name are asked for, as the probe did that found it.
+        _ => format!("ca-ctl probe {}", worst.target.split('#').next().unwrap_or_default()),
     };
     (format!("{what} ({})", worst.detail), Some(next))
+}
+
+/// The host of `HOST:PORT`.
+fn host(target: &str) -> &str {
+    target.rsplit_once(':').map_or(target, |(host, _)| host)
 }
 
 /// A failed validation in a sentence.
@@ -468,6 +541,12 @@ fn well(judged: &Judged, steps: &[Step]) -> String {
     }
 }
 
+impl std::fmt::Display for Revoked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "was revoked at {}, reason {}", self.revocation.at, self.revocation.reason)
+    }
+}
+
 impl Progress {
     fn mark(self) -> &'static str {
         match self {
@@ -481,6 +560,9 @@ impl Progress {
 }
 
 const RUN: &str = "on its host, see why the client does not run: systemctl list-timers, journalctl (NixOS: systemctl start 'acme-order-renew-*')";
+const ORDER: &str = "certbot renew --force-renewal, acme.sh --renew --force, or what its client has for it";
+/// How many certificates of a name are looked through for the last one of a set.
+const PAST: u32 = 100;
 /// How many names that failed are shown with their evidence.
 const SHOWN: usize = 3;
 /// How many look-ups, dials and addresses are shown of each.

@@ -8,7 +8,7 @@ use acme::problem::plain;
 use acme::renewal::Thresholds;
 use acme::time::Timestamp;
 use anyhow::{Context as _, bail, ensure};
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
 use store::Store;
@@ -42,28 +42,34 @@ pub(super) struct Show {
 }
 
 #[derive(Args)]
+#[command(group(ArgGroup::new("who").required(true).args(["owner", "none"])))]
 pub(super) struct Owner {
     /// A name, `*.suffix` for all below it, or several names with commas: a set
     name: String,
-    /// Who; left out: nobody any more
+    /// Who
+    #[arg(value_parser = word)]
     owner: Option<String>,
+    /// Nobody any more
+    #[arg(long)]
+    none: bool,
 }
 
 #[derive(Args)]
+#[command(group(ArgGroup::new("said").required(true).multiple(true).args(["owner", "warn", "critical", "default"])))]
 pub(super) struct Set {
     /// A name, `*.suffix` for all below it, or several names with commas: a set
     name: String,
     /// Who looks after it
-    #[arg(long, value_name = "OWNER", required_unless_present_any = ["warn", "default"])]
+    #[arg(long, value_name = "OWNER", value_parser = word)]
     owner: Option<String>,
     /// The used part of a life from which it is overdue, such as 70%
-    #[arg(long, value_name = "PERCENT", value_parser = percent, requires = "critical")]
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
     warn: Option<f64>,
-    /// The part from which it is critical
-    #[arg(long, value_name = "PERCENT", value_parser = percent, requires = "warn")]
+    /// The part from which it is critical. Of the two the one that is left out stays as it is
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
     critical: Option<f64>,
     /// The configured parts again
-    #[arg(long, conflicts_with = "warn")]
+    #[arg(long, conflicts_with_all = ["warn", "critical"])]
     default: bool,
 }
 
@@ -73,10 +79,10 @@ pub(super) struct Mute {
     /// A name, `*.suffix` for all below it, or several names with commas: a set
     name: String,
     /// For how long, up to 366d
-    #[arg(long = "for", value_name = "SPAN", value_parser = humantime::parse_duration)]
+    #[arg(long = "for", value_name = "SPAN", value_parser = mute_span)]
     span: Duration,
     /// Why, for those who wonder
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = word)]
     reason: String,
 }
 
@@ -136,11 +142,10 @@ impl Names {
         match self {
             Self::List => list(store, thresholds, &mut output).await,
             Self::Show(show) => show.run(store, thresholds, &mut output).await,
-            Self::Owner(Owner { name, owner }) => {
-                let owner = owner.as_deref().map(word).transpose()?;
+            Self::Owner(Owner { name, owner, none: _ }) => {
                 say(store, &name, Wish::Owner(owner), &mut output).await
             }
-            Self::Set(set) => set.run(store, &mut output).await,
+            Self::Set(set) => set.run(store, thresholds, &mut output).await,
         }
     }
 }
@@ -285,15 +290,23 @@ fn said(care: &acme::lineage::Care, now: Timestamp) -> Option<String> {
 }
 
 impl Set {
-    async fn run(self, store: &Store, output: &mut Output<'_>) -> anyhow::Result<()> {
+    async fn run(self, store: &Store, configured: Thresholds, output: &mut Output<'_>) -> anyhow::Result<()> {
+        let subject = subject(&self.name)?;
         let mut wishes = Vec::new();
         if let Some(owner) = &self.owner {
-            wishes.push(Wish::Owner(Some(word(owner)?)));
+            wishes.push(Wish::Owner(Some(owner.clone())));
         }
-        if let Some((warn, critical)) = self.warn.zip(self.critical) {
+        if self.warn.is_some() || self.critical.is_some() {
+            // What is not said now was said before of the same or of what is above it, or is configured.
+            let names: Vec<String> = subject.split(',').map(str::to_owned).collect();
+            let before = store.cares().await?.of(&names).thresholds.unwrap_or(configured);
+            let (warn, critical) =
+                (self.warn.unwrap_or(before.warn), self.critical.unwrap_or(before.critical));
             ensure!(
                 0.0 < warn && warn < critical && critical < 1.0,
-                "--warn and --critical are parts of the lifetime: 0% < warn < critical < 100%"
+                "--warn {:.0}% and --critical {:.0}% are parts of the lifetime: 0% < warn < critical < 100%",
+                warn * 100.0,
+                critical * 100.0
             );
             wishes.push(Wish::Thresholds(Some(Thresholds { warn, critical })));
         }
@@ -301,7 +314,6 @@ impl Set {
             wishes.push(Wish::Thresholds(None));
         }
         let last = wishes.pop().context("there is nothing to set")?;
-        let subject = subject(&self.name)?;
         let concerned = concerned(store, &subject, output.now).await?;
         for wish in wishes {
             keep(store, &subject, wish, output.now).await?;
@@ -313,8 +325,7 @@ impl Set {
 
 impl Mute {
     pub(super) async fn run(self, store: &Store, mut output: Output<'_>) -> anyhow::Result<()> {
-        ensure!(!self.span.is_zero() && self.span <= LONGEST, "--for takes up to 366d; `forget` is for ever");
-        let mute = Muted { until: output.now.plus(self.span), reason: word(&self.reason)? };
+        let mute = Muted { until: output.now.plus(self.span), reason: self.reason };
         say(store, &self.name, Wish::Mute(Some(mute)), &mut output).await
     }
 }
@@ -462,8 +473,16 @@ fn subject(text: &str) -> anyhow::Result<String> {
 /// Text that an operator gives, for tables and alerts.
 fn word(text: &str) -> anyhow::Result<String> {
     let word = plain(text.trim(), TEXT);
-    ensure!(!word.is_empty(), "it must not be empty");
+    ensure!(!word.is_empty(), "it must not be empty; a word or a sentence would do");
     Ok(word)
+}
+
+/// For how long somebody wants no alerts.
+fn mute_span(text: &str) -> anyhow::Result<Duration> {
+    let span = humantime::parse_duration(text).context("a span such as 7d or 12h would do")?;
+    ensure!(!span.is_zero(), "it would be over at once; 1h would do, and `unmute` ends a mute");
+    ensure!(span <= LONGEST, "it takes up to 366d; `forget` is for ever");
+    Ok(span)
 }
 
 fn human(span: Duration) -> String {

@@ -5,10 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use acme::identifier::{DnsName, Identifier};
+use acme::problem::plain;
 use acme::severity::Severity;
 use acme::time::Timestamp;
 use acme::verdict::Verdict;
-use anyhow::{anyhow, bail};
+use anyhow::{anyhow, bail, ensure};
 use clap::Args;
 use serde::Serialize;
 use store::Store;
@@ -27,8 +28,8 @@ use crate::watch::look::{Lookout, Pace, Sight, configured};
 #[derive(Args)]
 pub(super) struct Probe {
     /// The name or address, with :PORT where it is not the usual one ([ADDRESS]:PORT for IPv6)
-    #[arg(value_name = "NAME[:PORT]", required_unless_present = "all")]
-    place: Option<String>,
+    #[arg(value_name = "NAME[:PORT]", required_unless_present = "all", value_parser = parse)]
+    place: Option<(Identifier, Option<u16>)>,
     /// Every target: what is issued, and what the configuration names
     #[arg(long, conflicts_with_all = ["place", "starttls", "sni", "connect"])]
     all: bool,
@@ -94,12 +95,11 @@ impl Probe {
         store: &Store,
         now: Timestamp,
     ) -> anyhow::Result<(Directory, Vec<Target>)> {
-        let Some(place) = &self.place else {
+        let Some((host, port)) = self.place.clone() else {
             let directory = Directory::read(store).await?;
             let targets = directory.targets(&config.probe, now);
             return Ok((directory, targets));
         };
-        let (host, port) = parse(place)?;
         let asked = self.sni.clone().map_or_else(|| host.clone(), Identifier::Dns);
         let directory = Directory::read_of(store, &asked).await?;
         let known = directory.targets(&config.probe, now);
@@ -204,10 +204,15 @@ fn tell(items: &[Item], output: &mut Output<'_>) -> anyhow::Result<()> {
 
 /// `name`, `name:port`, `address`, `v4:port`, `[v6]`, `[v6]:port`.
 fn parse(place: &str) -> anyhow::Result<(Identifier, Option<u16>)> {
+    if let Some((_, rest)) = place.split_once("://") {
+        let host = rest.split('/').next().unwrap_or_default();
+        bail!("{} is a URL; its host would do: {}", plain(place, 100), plain(host, 100));
+    }
     if let Ok(address) = place.parse::<IpAddr>() {
         return Ok((Identifier::Ip(address.to_canonical()), None));
     }
     if let Ok(address) = place.parse::<SocketAddr>() {
+        ensure!(address.port() > 0, "0 is no port; 443 would do");
         return Ok((Identifier::Ip(address.ip().to_canonical()), Some(address.port())));
     }
     if let Some(address) = place.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
@@ -258,7 +263,7 @@ mod tests {
         ] {
             assert_eq!(parsed(place), (host.to_owned(), port), "{place}");
         }
-        for wrong in ["*.a.lan", "a.lan:0", "a.lan:x", "[a]", "", "a b"] {
+        for wrong in ["*.a.lan", "a.lan:0", "a.lan:x", "https://a.lan/", "10.0.0.1:0", "[a]", "", "a b"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -30,7 +30,7 @@ impl Table {
             }
         }
         if let Some(width) = width {
-            shrink(&mut widths, width);
+            shrink(&mut widths, &self.headers, width);
         }
         let headers: Vec<String> = self.headers.iter().map(ToString::to_string).collect();
         for row in std::iter::once(&headers).chain(&self.rows) {
@@ -51,20 +51,30 @@ pub(super) fn terminal_width() -> Option<usize> {
     terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0))
 }
 
-/// Takes from the long columns first, the last before the others, then from the first one, because that is the thing
-/// itself, and then from the short ones; until everything fits, or nothing can be taken any more.
-fn shrink(widths: &mut [usize], limit: usize) {
+/// Takes from the columns that say the least first, then from the long ones, the last before the others, then from the
+/// first one, because that is the thing itself, and then from the short ones; until everything fits, or nothing can be
+/// taken any more. What a table is read for is taken from last.
+fn shrink(widths: &mut [usize], headers: &[&str], limit: usize) {
     let gaps = GAP * widths.len().saturating_sub(1);
     let mut over = (widths.iter().sum::<usize>() + gaps).saturating_sub(limit);
-    let mut take = |width: &mut usize| {
-        let taken = over.min(width.saturating_sub(LEAST));
+    let mut take = |width: &mut usize, least: usize| {
+        let taken = over.min(width.saturating_sub(least));
         *width -= taken;
         over -= taken;
     };
-    let Some((first, others)) = widths.split_first_mut() else { return };
-    others.iter_mut().rev().filter(|width| **width > SHORT).for_each(&mut take);
-    take(first);
-    others.iter_mut().rev().for_each(take);
+    for (word, least) in FIRST {
+        let column = headers.iter().position(|header| header == word);
+        column.and_then(|column| widths.get_mut(column)).into_iter().for_each(|width| take(width, *least));
+    }
+    let (mut kept, mut others) = (Vec::new(), Vec::new());
+    for (width, header) in widths.iter_mut().zip(headers) {
+        if LAST.contains(header) { kept.push(width) } else { others.push(width) }
+    }
+    let Some((first, others)) = others.split_first_mut() else { return };
+    others.iter_mut().rev().filter(|width| ***width > SHORT).for_each(|width| take(width, LEAST));
+    take(first, LEAST);
+    others.iter_mut().rev().for_each(|width| take(width, LEAST));
+    kept.into_iter().rev().for_each(|width| take(width, LEAST));
 }
 
 /// The text, or as much of it as fits.
@@ -90,6 +100,12 @@ const GAP: usize = 2;
 const LEAST: usize = 8;
 /// A column of this width, such as a span of time, would say little if it were cut.
 const SHORT: usize = 12;
+/// Identifiers and places, which `--json` says in full: they give way first, in this order, and down to this width. The key
+/// of an account fits; an alert's keeps what tells it from others.
+const FIRST: &[(&str, usize)] =
+    &[("ISSUER", 16), ("SERIAL", 16), ("SERVER", 12), ("ADDRESS", 16), ("SINK", 16), ("KEY", 28)];
+/// What tables are read for.
+const LAST: &[&str] = &["VERDICT", "SERVED", "RESULT", "STATE"];
 const CELL: usize = 400;
 
 #[cfg(test)]
@@ -122,6 +138,30 @@ mod tests {
         let text = text(Some(28));
         assert!(text.lines().all(|line| line.width() <= 28), "{text}");
         assert!(text.contains("vault.lan  expired") && text.contains("10.0.0.…"), "{text}");
+    }
+
+    #[test]
+    fn what_a_table_is_read_for_gives_way_last() {
+        let narrow = |headers: &[&'static str], cells: &[&str]| {
+            let mut table = Table::new(headers);
+            table.row(cells.iter().map(ToString::to_string));
+            let mut out = Vec::new();
+            table.write(&mut out, Some(80)).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            assert!(text.lines().all(|line| line.width() <= 80), "{text}");
+            text
+        };
+        let key = "served:a-name-that-nobody-would-choose.in.a.zone.lan:443";
+        let what = "a-name-that-nobody-would-choose.in.a.zone.lan serves an old certificate";
+        let headers = ["KEY", "SEVERITY", "STATE", "FOR", "WHAT"];
+        let text = narrow(&headers, &[key, "critical", "inhibited", "5h 0m", what]);
+        assert!(text.contains("a-name-that-nobo"), "{text}");
+        let headers = ["TARGET", "ADDRESS", "VERDICT", "SEVERITY", "SERIAL", "ENDS", "ISSUER"];
+        let serial = "4000000000000000000e000000000000";
+        let cells = ["git.in.a.zone.lan:443", "fd00::1234:5678:9abc:def0", "stale_not_reloaded", "critical"];
+        let cells = [&cells[..], &[serial, "1d 23h", "mgmt.lan Intermediate CA"]].concat();
+        let text = narrow(&headers, &cells);
+        assert!(text.contains("stale_not_reloaded"), "{text}");
     }
 
     #[test]

@@ -15,16 +15,19 @@ pub(super) fn product(chain: &[Facts]) -> Option<&'static str> {
     match known {
         Some((_, product)) => Some(product),
         None if !leaf.is_self_issued() => None,
-        None if is_snakeoil(leaf) => Some("Debian's snakeoil"),
+        None if is_like_snakeoil(leaf) => Some("self-signed (as Debian's snakeoil is)"),
         None => Some("self-signed"),
     }
 }
 
-/// `make-ssl-cert generate-default-snakeoil`: nothing but a common name, for ten years.
-fn is_snakeoil(leaf: &Facts) -> bool {
-    let days = leaf.not_after.seconds_since(leaf.not_before) / 86_400;
-    let only_a_name = leaf.common_name.as_ref().is_some_and(|cn| leaf.subject == format!("CN={cn}"));
-    only_a_name && (3_649..=3_653).contains(&days)
+/// `make-ssl-cert generate-default-snakeoil`: nothing but a common name, which is its only alternative name if it has any,
+/// for ten years of 365 days. Others make such certificates too.
+fn is_like_snakeoil(leaf: &Facts) -> bool {
+    let Some(name) = &leaf.common_name else { return false };
+    let seconds = leaf.not_after.seconds_since(leaf.not_before);
+    leaf.subject == format!("CN={name}")
+        && leaf.names.iter().all(|it| it.to_string().eq_ignore_ascii_case(name))
+        && seconds == 3_650 * 86_400
 }
 
 enum Mark {
@@ -56,3 +59,42 @@ const MARKS: &[(Mark, &str)] = &[
     (Mark::Leaf("OPNsense"), "OPNsense's default"),
     (Mark::Leaf("pfSense"), "pfSense's default"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use acme::identifier::Identifier;
+    use acme::time::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn ten_years_for_a_name_alone_are_like_snakeoil_and_anything_beside_is_not() {
+        let shown = |subject: &str, names: &[&str], days: i64| {
+            product(&[Facts {
+                serial: "01".into(),
+                version: 3,
+                subject: subject.into(),
+                issuer: subject.into(),
+                issuer_name: subject.into(),
+                issuer_der: Vec::new(),
+                subject_der: Vec::new(),
+                common_name: Some("a.lan".into()),
+                names: names.iter().map(|name| Identifier::dns(name).unwrap()).collect(),
+                not_before: Timestamp::EPOCH,
+                not_after: Timestamp::from_unix(days * 86_400),
+                spki: String::new(),
+                authority_key_id: None,
+            }])
+        };
+        let like = Some("self-signed (as Debian's snakeoil is)");
+        assert_eq!(shown("CN=a.lan", &["a.lan"], 3_650), like);
+        assert_eq!(shown("CN=a.lan", &[], 3_650), like);
+        for (subject, names, days) in [
+            ("CN=a.lan", &["a.lan", "b.lan"][..], 3_650),
+            ("CN=a.lan, O=Home", &["a.lan"], 3_650),
+            ("CN=a.lan", &["a.lan"], 3_652),
+        ] {
+            assert_eq!(shown(subject, names, days), Some("self-signed"), "{subject} {names:?} {days}");
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use acme_ca::clock::Clock;
-use acme_ca::ctl::{Cli, status};
+use acme_ca::ctl::{Cli, status, usage_status};
 use clap::Parser as _;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -65,7 +65,14 @@ impl Desk {
     pub(crate) async fn says(&self, line: &str) -> String {
         let words = ["ca-ctl", "--config"].map(str::to_owned).into_iter();
         let words = words.chain([self.config().display().to_string()]);
-        let cli = Cli::try_parse_from(words.chain(line.split(' ').map(str::to_owned))).expect(line);
+        let cli = match Cli::try_parse_from(words.chain(line.split(' ').map(str::to_owned))) {
+            Ok(cli) => cli,
+            Err(error) => {
+                let text = error.to_string();
+                let sentence = text.split("\n\n").next().unwrap_or_default();
+                return format!("exit {}: {sentence}\n", usage_status(line.split(' ').map(str::to_owned)));
+            }
+        };
         let mut out = Vec::new();
         let done = cli.run(&Clock::standing_at(rows::now()), &mut out).await;
         let mut text = String::from_utf8(out).expect("UTF-8");

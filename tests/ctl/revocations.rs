@@ -9,6 +9,7 @@ const AFTER: &[(&str, &str)] = &[
     ("list --all", "list-revoked"),
     ("list-expiring --all", "list-expiring-revoked"),
     ("show due.corp.lan", "show-revoked"),
+    ("explain due.corp.lan", "explain-revoked"),
 ];
 
 #[tokio::test]

@@ -95,6 +95,14 @@ impl Test {
             ]
         })?;
         release(config, &items).await;
+        // On a terminal the reason takes more than what is left for a column.
+        if !output.json && output.width.is_some() {
+            for item in &items {
+                if let Some(detail) = &item.detail {
+                    output.line(&format!("{}: {detail}", item.sink))?;
+                }
+            }
+        }
         let failed: Vec<&str> =
             items.iter().filter(|item| item.result != "delivered").map(|item| item.sink.as_str()).collect();
         if !failed.is_empty() {
