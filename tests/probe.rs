@@ -679,7 +679,7 @@ async fn the_operator_is_told_in_a_table_in_json_and_by_the_exit_status() {
         assert!(told.contains(words), "{told}");
     }
     assert_eq!(probe(&["nobody.example"]).0, Some(1), "no address is a warning");
-    assert_eq!(probe(&["*.corp.lan"]).0, Some(3));
+    assert_eq!(probe(&["*.corp.lan"]).0, Some(64));
     assert_eq!(probe(&["a.corp.lan", "--starttls", "ftp"]).0, Some(64));
     let connect = format!("b.corp.lan:{good}");
     assert_eq!(probe(&[&connect, "--sni", "a.corp.lan", "--connect", "127.0.0.1"]).0, Some(0));

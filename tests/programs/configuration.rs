@@ -10,7 +10,7 @@ use crate::support::ports::free_port;
 
 /// A change to a good configuration, and what is said about it.
 const BAD: &[(&str, &[&str])] = &[
-    ("[server]\nurl = 7", &["line ", "expected a string"]),
+    ("[server]\nurl = 7", &["line ", "a text in quotes would do"]),
     ("[server]\nurl = \"http://localhost\"", &["server.url", "https://"]),
     ("[server]\nlisten = [\"localhost:443\"]", &["server.listen", "localhost:443", "[::]:443"]),
     ("[server]\nlissten = []", &["unknown key lissten", "listen is the nearest"]),
@@ -54,9 +54,9 @@ fn a_missing_key_is_named() {
     let without = good.replace("root = ", "# root = ");
     assert_ne!(good, without);
     fs::write(ca.config(), without).expect("written");
-    ended(&mut check(&ca)).must_be(1, &["missing field `root`"]);
+    ended(&mut check(&ca)).must_be(1, &["ca.root: it is missing"]);
     fs::write(ca.config(), "").expect("written");
-    ended(&mut serve(&ca)).must_be(1, &["missing field `server`"]);
+    ended(&mut serve(&ca)).must_be(1, &["server", "missing"]);
 }
 
 #[test]
