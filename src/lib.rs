@@ -7,7 +7,7 @@
 //! | 4 front | [`serve`] listeners, TLS, orderly stop; [`ctl`] the operator's commands |
 //! | 3 doors | [`web`] HTTP in; [`tasks`] time and queue in |
 //! | 2 works | [`issuance`], [`recheck`], [`revocation`], [`validate`], [`watch`] |
-//! | 1 rooms | [`ca`], [`policy`], [`limits`], [`resolver`], [`metrics`], [`probe`], [`notify`]; [`config`] reads their settings |
+//! | 1 rooms | [`ca`], [`policy`], [`limits`], [`resolver`], [`metrics`], [`probe`], [`notify`], [`possession`]; [`config`] reads their settings |
 //! | 0 crates | `store` above `acme` |
 //!
 //! [`App`] is what the doors share; [`clock`] is where the time comes from.
@@ -22,6 +22,7 @@ pub mod limits;
 pub mod metrics;
 pub mod notify;
 pub mod policy;
+pub mod possession;
 pub mod probe;
 pub mod quickstart;
 pub mod recent;

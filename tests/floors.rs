@@ -39,14 +39,15 @@ const ROOMS: &[Room] = &[
     room("clock", &[], NO_STORE),
     room("resolver", &[], NO_STORE),
     room("limits", &[], NO_STORE),
-    room("probe", &["resolver"], NO_STORE),
+    room("possession", &[], NO_STORE),
+    room("probe", &["possession", "resolver"], NO_STORE),
     room("notify", &["resolver"], NO_STORE),
     // Reads one file into the settings that the rooms define.
     room("config", &["ca", "limits", "policy", "resolver", "validate", "probe", "notify"], NO_STORE),
     // 2: works. Rooms and the store.
     room("issuance", &["ca", "policy", "clock", "audit", "random"], NO_SQL),
     room("revocation", &["ca", "policy", "clock", "audit", "random"], NO_SQL),
-    room("validate", &["resolver", "clock", "audit", "random"], NO_SQL),
+    room("validate", &["possession", "resolver", "clock", "audit", "random"], NO_SQL),
     room("recheck", &["validate"], NO_SQL),
     room("watch", &["ca", "policy", "resolver", "probe", "notify", "clock", "audit", "random"], NO_SQL),
     // What the doors share.

@@ -15,11 +15,10 @@ use rustls::sign::CertifiedKey;
 use rustls::{AlertDescription, DigitallySignedStruct, Error, PeerIncompatible, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use x509_parser::asn1_rs::{Any, FromDer as _};
-use x509_parser::certificate::X509Certificate;
 
 use super::tap::Tap;
-use super::{Outcome, Possession, Shown};
+use super::{Outcome, Shown};
+use crate::possession::{Possession, possession};
 
 /// Shakes hands for `name`; an address is not sent (RFC 6066 3).
 pub(super) async fn shake_hands(stream: TcpStream, name: &Identifier) -> Outcome {
@@ -100,8 +99,7 @@ impl Notes {
         note(&mut self.taken.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Looks whether the key of the certificate signed the handshake, and goes on in any case. rustls' own functions
-    /// read no X.509 v1; TLS 1.3 ties each scheme to one algorithm (RFC 8446 4.2.3).
+    /// Looks whether the key of the certificate signed the handshake, and goes on in any case.
     fn signed(
         &self,
         message: &[u8],
@@ -109,39 +107,11 @@ impl Notes {
         signed: &DigitallySignedStruct,
         at_most: usize,
     ) -> HandshakeSignatureValid {
-        let possession = match holds(&self.provider, message, certificate, signed, at_most) {
-            Some(true) => Possession::Proven,
-            Some(false) => Possession::Refuted,
-            None => Possession::Unproven,
-        };
+        let possession =
+            possession(&self.provider, message, certificate, signed, at_most).unwrap_or_default();
         self.take(|taken| taken.possession = possession);
         HandshakeSignatureValid::assertion()
     }
-}
-
-/// Nothing when the certificate's key cannot be read, or is of a kind that we do not know.
-fn holds(
-    provider: &CryptoProvider,
-    message: &[u8],
-    certificate: &CertificateDer<'_>,
-    signed: &DigitallySignedStruct,
-    at_most: usize,
-) -> Option<bool> {
-    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
-    let key = &certificate.tbs_certificate.subject_pki;
-    let (_, fields) = Any::from_der(key.raw).ok()?;
-    let (_, kind) = Any::from_der(fields.data).ok()?;
-    let mapping = provider.signature_verification_algorithms.mapping;
-    let mut fitting = mapping
-        .iter()
-        .filter(|(scheme, _)| *scheme == signed.scheme)
-        .flat_map(|(_, algorithms)| algorithms.iter().take(at_most))
-        .filter(|algorithm| algorithm.public_key_alg_id().as_ref() == kind.data)
-        .peekable();
-    fitting.peek()?;
-    Some(fitting.any(|algorithm| {
-        algorithm.verify_signature(&key.subject_public_key.data, message, signed.signature()).is_ok()
-    }))
 }
 
 impl ServerCertVerifier for Notes {

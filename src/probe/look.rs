@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::handshake::shake_hands;
 use super::starttls;
 use super::target::Target;
+use crate::possession::Possession;
 use crate::resolver::{Resolver, Targets};
 
 /// Looks at targets from this host. Cheap to clone.
@@ -76,18 +77,6 @@ pub struct Shown {
     pub possession: Possession,
     /// Whether it wants a certificate of its client.
     pub wants_client_certificate: bool,
-}
-
-/// Whether a server holds the key of what it shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Possession {
-    /// It signed the handshake.
-    Proven,
-    /// Nobody knows: the handshake ended before, or the key is of no kind that we can check.
-    #[default]
-    Unproven,
-    /// Another key signed the handshake.
-    Refuted,
 }
 
 impl Prober {

@@ -26,7 +26,7 @@ use std::time::Duration;
 pub use self::authority::{Authority, Public};
 pub use self::facts::Facts;
 pub use self::judge::{Judgement, Known, Record, Successor, judge};
-pub use self::look::{Look, Outcome, Possession, Prober, Seen, Shown};
+pub use self::look::{Look, Outcome, Prober, Seen, Shown};
 pub use self::target::{Expect, Skip, Starttls, Target};
 
 /// What is looked at, and how.

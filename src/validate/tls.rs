@@ -12,8 +12,8 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use tokio_rustls::TlsConnector;
-use x509_parser::asn1_rs::{Any, FromDer as _};
-use x509_parser::certificate::X509Certificate;
+
+use crate::possession::{Possession, possession};
 
 /// TLS 1.2 or 1.3, HTTP/1.1, any certificate, even one that cannot be read.
 pub(super) fn unverified() -> TlsConnector {
@@ -55,8 +55,7 @@ enum Proof {
 }
 
 impl AnyCertificate {
-    /// Tries the algorithms of a signature scheme; TLS 1.3 ties each to one (RFC 8446 4.2.3). rustls' own functions do not
-    /// read a certificate with an extension that is critical and that they do not know, which is what TLS-ALPN-01 asks for.
+    /// Whether the target holds the certificate's key, where that is demanded.
     fn holds(
         &self,
         message: &[u8],
@@ -67,26 +66,10 @@ impl AnyCertificate {
         if self.proof == Proof::Waived {
             return Ok(HandshakeSignatureValid::assertion());
         }
-        let unreadable = || Error::InvalidCertificate(CertificateError::BadEncoding);
-        let (_, certificate) = X509Certificate::from_der(certificate).map_err(|_| unreadable())?;
-        let key = &certificate.tbs_certificate.subject_pki;
-        let (_, fields) = Any::from_der(key.raw).map_err(|_| unreadable())?;
-        let (_, kind) = Any::from_der(fields.data).map_err(|_| unreadable())?;
-        let holds = self
-            .provider
-            .signature_verification_algorithms
-            .mapping
-            .iter()
-            .filter(|(scheme, _)| *scheme == signed.scheme)
-            .flat_map(|(_, algorithms)| algorithms.iter().take(at_most))
-            .filter(|algorithm| algorithm.public_key_alg_id().as_ref() == kind.data)
-            .any(|algorithm| {
-                algorithm.verify_signature(&key.subject_public_key.data, message, signed.signature()).is_ok()
-            });
-        if holds {
-            Ok(HandshakeSignatureValid::assertion())
-        } else {
-            Err(Error::InvalidCertificate(CertificateError::BadSignature))
+        match possession(&self.provider, message, certificate, signed, at_most) {
+            Some(Possession::Proven) => Ok(HandshakeSignatureValid::assertion()),
+            Some(_) => Err(Error::InvalidCertificate(CertificateError::BadSignature)),
+            None => Err(Error::InvalidCertificate(CertificateError::BadEncoding)),
         }
     }
 }

@@ -16,8 +16,9 @@ use acme::verdict::Verdict;
 
 use super::authority::{Authority, Public};
 use super::facts::Facts;
-use super::look::{Outcome, Possession, Shown};
+use super::look::{Outcome, Shown};
 use super::target::{Expect, Target};
+use crate::possession::Possession;
 
 pub use self::ours::grace;
 pub use self::whole::{drift, together};

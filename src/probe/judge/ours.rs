@@ -8,9 +8,9 @@ use acme::time::Timestamp;
 use acme::verdict::Verdict;
 
 use super::{Case, Judgement, Record, Successor, found, short, some, span};
+use crate::possession::Possession;
 use crate::probe::authority::{Authority, Gap};
 use crate::probe::facts::Facts;
-use crate::probe::look::Possession;
 use crate::probe::target::Expect;
 
 /// For how long after a newer one was issued the older one may still be served: an hour, or a fiftieth of a lifetime that is

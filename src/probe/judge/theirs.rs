@@ -5,8 +5,8 @@ use acme::severity::Severity;
 use acme::verdict::Verdict;
 
 use super::{Case, Judgement, found, span};
+use crate::possession::Possession;
 use crate::probe::facts::Facts;
-use crate::probe::look::Possession;
 use crate::probe::product::product;
 use crate::probe::target::Expect;
 

@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use acme::identifier::Identifier;
 use acme::time::Timestamp;
 use acme::verdict::Verdict;
-use acme_ca::probe::{Authority, Expect, Facts, Known, Outcome, Possession, Public, Shown, Target, judge};
+use acme_ca::possession::Possession;
+use acme_ca::probe::{Authority, Expect, Facts, Known, Outcome, Public, Shown, Target, judge};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::RootCertStore;
 
