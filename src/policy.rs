@@ -178,7 +178,7 @@ mod tests {
     }
 
     fn allows(settings: &Settings, name: &str) -> bool {
-        let identifier = Identifier::dns(name).or_else(|_| Identifier::ip(name)).unwrap();
+        let identifier = Identifier::written(name).unwrap();
         settings.judge(&identifier).is_ok()
     }
 

@@ -260,7 +260,7 @@ mod tests {
     }
 
     fn identifiers(names: &str) -> Vec<Identifier> {
-        let read = |name: &str| Identifier::ip(name).or_else(|_| Identifier::dns(name)).unwrap();
+        let read = |name: &str| Identifier::written(name).unwrap();
         names.split_whitespace().map(read).collect()
     }
 

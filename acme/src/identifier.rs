@@ -78,6 +78,14 @@ impl Identifier {
         Ok(Self::Ip(address))
     }
 
+    /// Reads a name or an address as people and certificates write it, without its type.
+    ///
+    /// # Errors
+    /// As [`Identifier::ip`] for what is an address, and as [`Identifier::dns`] for everything else.
+    pub fn written(text: &str) -> Result<Self, Problem> {
+        if text.parse::<IpAddr>().is_ok() { Self::ip(text) } else { Self::dns(text) }
+    }
+
     /// `dns` or `ip`.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -128,7 +128,7 @@ mod tests {
     use crate::fixture;
 
     fn judged(file: &str, name: &str) -> Result<(), String> {
-        let identifier = Identifier::ip(name).or_else(|_| Identifier::dns(name)).unwrap();
+        let identifier = Identifier::written(name).unwrap();
         let digest = Token::from_row("token".to_owned()).key_authorization("thumbprint").digest();
         judge(&fixture::read(&format!("tls-alpn/{file}.der")), &identifier, &digest)
     }

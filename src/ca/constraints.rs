@@ -296,7 +296,7 @@ mod tests {
     }
 
     fn name(text: &str) -> Identifier {
-        Identifier::ip(text).or_else(|_| Identifier::dns(text)).unwrap()
+        Identifier::written(text).unwrap()
     }
 
     #[test]

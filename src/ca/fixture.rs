@@ -35,7 +35,7 @@ pub(super) fn constraints(permits: &[&str]) -> Constraints {
 }
 
 pub(super) fn names(names: &[&str]) -> Vec<Identifier> {
-    names.iter().map(|n| Identifier::ip(n).or_else(|_| Identifier::dns(n)).unwrap()).collect()
+    names.iter().map(|n| Identifier::written(n).unwrap()).collect()
 }
 
 pub(super) fn new_public_key(kind: KeyKind) -> Vec<u8> {

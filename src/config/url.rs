@@ -31,7 +31,7 @@ impl ServerUrl {
             return Err(refuse("it has a user in it"));
         }
         let bare = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let host = Identifier::ip(bare).or_else(|_| Identifier::dns(bare)).map_err(|p| refuse(&p.detail))?;
+        let host = Identifier::written(bare).map_err(|p| refuse(&p.detail))?;
         if host.is_wildcard() {
             return Err(refuse("its host is a wildcard"));
         }

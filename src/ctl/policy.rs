@@ -1,7 +1,7 @@
 //! `policy explain NAME`: each rule that a name meets on its way to a certificate, as the server judges it.
 
 use acme::id::AccountId;
-use acme::identifier::{Identifier, Wire};
+use acme::identifier::Identifier;
 use acme::order::AccountStatus;
 use acme::time::Timestamp;
 use anyhow::{Context as _, bail};
@@ -70,9 +70,7 @@ impl Explain {
 }
 
 fn parse(name: &str) -> anyhow::Result<Identifier> {
-    let kind = if name.parse::<std::net::IpAddr>().is_ok() { "ip" } else { "dns" };
-    Identifier::parse(&Wire { kind: kind.to_owned(), value: name.to_owned() })
-        .map_err(|problem| anyhow::anyhow!(problem.detail))
+    Identifier::written(name).map_err(|problem| anyhow::anyhow!(problem.detail))
 }
 
 fn policy(config: &Config, identifier: &Identifier) -> Vec<Item> {

@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn what_is_skipped_is_skipped_by_name_suffix_and_network() {
         let skips = |pattern: &str, host: &str| {
-            let host = Identifier::dns(host).or_else(|_| Identifier::ip(host)).unwrap();
+            let host = Identifier::written(host).unwrap();
             Skip::parse(pattern).unwrap().covers(&host)
         };
         assert!(skips("a.lan", "a.lan") && !skips("a.lan", "b.a.lan"));

@@ -108,7 +108,7 @@ async fn by_account(
     let names: Vec<(Identifier, bool)> = certificate
         .names
         .split(',')
-        .filter_map(|name| Identifier::ip(name).or_else(|_| Identifier::dns(name)).ok())
+        .filter_map(|name| Identifier::written(name).ok())
         .map(|name| (name.to_authorize(), name.is_wildcard()))
         .collect();
     let held = app.store.valid_authorizations(account, &names, now).await?;

@@ -53,7 +53,7 @@ pub(super) fn alternative_name_form(tbs: &Tbs<'_>, _: &Authority<'_>) -> Verdict
 pub(super) fn names_permitted(tbs: &Tbs<'_>, above: &Authority<'_>) -> Verdict {
     for name in alternative_names(tbs) {
         // What is no identifier is the business of the rule about their form.
-        let Ok(name) = Identifier::ip(&name).or_else(|_| Identifier::dns(&name)) else { continue };
+        let Ok(name) = Identifier::written(&name) else { continue };
         for (ca, constraints) in above.constraints {
             constraints.check(&name).map_err(|why| format!("'{ca}': {why}"))?;
         }
