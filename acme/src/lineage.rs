@@ -149,11 +149,15 @@ pub struct Mute {
 }
 
 impl Served {
-    /// Whether it is about a target of this host.
-    pub fn is_of(&self, host: &str) -> bool {
-        let place = self.target.split('#').next().unwrap_or_default();
-        let of = place.rsplit_once(':').map_or(place, |(of, _)| of);
-        of.trim_start_matches('[').trim_end_matches(']') == host
+    /// The target without the name that was asked for, where that is another one: `host:port`.
+    pub fn place(&self) -> &str {
+        self.target.split('#').next().unwrap_or_default()
+    }
+
+    /// The host of the target; an address without brackets.
+    pub fn host(&self) -> &str {
+        let place = self.place();
+        place.rsplit_once(':').map_or(place, |(host, _)| host).trim_matches(['[', ']'])
     }
 }
 

@@ -484,18 +484,13 @@ fn look(judged: &Judged) -> (String, Option<String>) {
     let next = match worst.verdict {
         Verdict::StaleNotReloaded => format!(
             "on the host of {}: systemctl reload nginx.service, or whatever serves {}",
-            host(&worst.target),
+            worst.host(),
             worst.target
         ),
         // The target's own host and name are asked for, as the probe did that found it.
-        _ => format!("ca-ctl probe {}", worst.target.split('#').next().unwrap_or_default()),
+        _ => format!("ca-ctl probe {}", worst.place()),
     };
     (format!("{what} ({})", worst.detail), Some(next))
-}
-
-/// The host of `HOST:PORT`.
-fn host(target: &str) -> &str {
-    target.rsplit_once(':').map_or(target, |(host, _)| host)
 }
 
 /// A failed validation in a sentence.

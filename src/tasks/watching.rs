@@ -118,7 +118,7 @@ pub async fn judge(app: &Arc<App>) -> anyhow::Result<usize> {
             trouble: None,
         }),
         lists: lists(app, &live),
-        probed_every: Some(live.config.probe.interval.max(LOOK)),
+        probed_every: live.config.probe.interval.max(LOOK),
         started: app.started,
     };
     let judged = round::round(&app.vigil, &scene).await;
@@ -217,7 +217,7 @@ async fn never_issued(
     }
     let failed = app.store.recent(now.minus(FAILED), MOST_FAILED).await?.failed;
     let names: BTreeSet<String> = failed.into_iter().flat_map(|order| order.names).collect();
-    let host = |name: String| Identifier::ip(&name).or_else(|_| Identifier::dns(&name)).ok();
+    let host = |name: String| Identifier::written(&name).ok();
     let is_wanted = |host: &Identifier| {
         !host.is_wildcard()
             && settings.skip.iter().all(|skip| !skip.covers(host))
@@ -235,7 +235,7 @@ async fn never_issued(
 fn sinks(live: &Live, known: &[Target]) -> Vec<Target> {
     let servers = live.config.alerts.tls_servers().into_iter();
     let target = |(host, port): (String, u16)| {
-        let host = Identifier::ip(&host).or_else(|_| Identifier::dns(&host)).ok()?;
+        let host = Identifier::written(&host).ok()?;
         Some(Target::new(host, port)).filter(|target| known.iter().all(|other| other.key() != target.key()))
     };
     servers.filter_map(target).collect()

@@ -13,11 +13,11 @@ use acme::severity::Severity;
 use acme::time::Timestamp;
 
 pub use self::alert::{Ack, Alert, State, Told};
-pub use self::notice::{Kind, Notice};
+pub use self::notice::Notice;
 
 use super::rule::Rule;
 use super::rules::{Ending, Findings};
-use crate::notify::Schedule;
+use crate::notify::{Kind, Message, Schedule};
 
 /// The alerts that are not over.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -169,10 +169,9 @@ impl Book {
                 && !alert.rule.is_told_once()
             {
                 let not_before = quiet_until(schedule, told.severity, now);
-                let severity = told.severity;
-                let notice =
-                    Notice { title, lines, severity, not_before, ..Notice::of(&alert, Kind::Resolved, now) };
-                notices.push((alert.rule, notice));
+                let message = Notice::of(&alert, Kind::Resolved, now).message;
+                let message = Message { title, lines, severity: told.severity, ..message };
+                notices.push((alert.rule, Notice { message, not_before }));
             }
             step.events.push(event(&alert, What::Resolved));
             step.changed.push(alert);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use acme::identifier::{DnsName, Identifier};
+use acme::identifier::Identifier;
 use acme::time::Timestamp;
 use store::certificate::Purpose;
 use store::served::Current;
@@ -86,7 +86,7 @@ impl Directory {
         let mut targets: BTreeMap<String, Target> = BTreeMap::new();
         let automatic = self.by_name.iter().filter(|_| settings.auto);
         for (name, entries) in automatic {
-            let Some(host) = identifier(name) else { continue };
+            let Ok(host) = Identifier::written(name) else { continue };
             if host.is_wildcard() || settings.skip.iter().any(|skip| skip.covers(&host)) {
                 continue;
             }
@@ -138,13 +138,6 @@ fn keys(host: &Identifier) -> Vec<String> {
         keys.push(format!("*.{parent}"));
     }
     keys
-}
-
-fn identifier(name: &str) -> Option<Identifier> {
-    match name.parse() {
-        Ok(address) => Some(Identifier::Ip(address)),
-        Err(_) => DnsName::parse(name).ok().map(Identifier::Dns),
-    }
 }
 
 const PAGE: u32 = 1_000;

@@ -9,14 +9,14 @@ use acme::time::Timestamp;
 use store::Store;
 use store::outbox::NewEntry;
 
-use super::book::{Kind, Notice};
+use super::book::Notice;
 use super::facts::{Authority, ListAge, OwnCertificate};
 use super::rule::Rule;
 use super::survey::Survey;
 use super::vigil::Vigil;
 use super::{deliver, keep, rules};
 use crate::clock::Clock;
-use crate::notify::{self, Message, Settings};
+use crate::notify::Settings;
 use crate::resolver::Resolver;
 
 /// What a round works with.
@@ -39,8 +39,8 @@ pub struct Scene<'a> {
     pub own: Option<OwnCertificate>,
     /// The lists of what is revoked.
     pub lists: Vec<ListAge>,
-    /// How often everything is probed, if it is.
-    pub probed_every: Option<Duration>,
+    /// How often everything is probed.
+    pub probed_every: Duration,
     /// When the server was started.
     pub started: Timestamp,
 }
@@ -66,35 +66,14 @@ pub async fn round(vigil: &Vigil, scene: &Scene<'_>) -> Result<usize, store::Err
         return Ok(0);
     }
     // Of sinks that fail delivery itself tells the others, and sooner.
-    let notices = step.notices.iter().filter(|notice| notice.rule != Rule::AlertDeliveryFailing.to_string());
-    let entries =
-        notices.map(entry).collect::<Result<Vec<NewEntry>, _>>().map_err(|error| internal(&error))?;
+    let is_ours = |notice: &&Notice| notice.message.rule != Rule::AlertDeliveryFailing.as_str();
+    let entry = |notice: &Notice| deliver::entry(&notice.message, notice.not_before.unwrap_or(now));
+    let entries: Result<Vec<NewEntry>, _> = step.notices.iter().filter(is_ours).map(entry).collect();
+    let entries = entries.map_err(|error| internal(&error))?;
     let told = entries.len();
     let change = keep::change(&step, entries, now).map_err(|error| internal(&error))?;
     scene.store.write(change).await?;
     Ok(told)
-}
-
-/// What is to be told, as the outbox takes it.
-fn entry(notice: &Notice) -> Result<NewEntry, serde_json::Error> {
-    let message = Message {
-        key: notice.key.clone(),
-        kind: match notice.kind {
-            Kind::Firing => notify::Kind::Firing,
-            Kind::Reminder => notify::Kind::Reminder,
-            Kind::Resolved => notify::Kind::Resolved,
-            Kind::Digest => notify::Kind::Digest,
-        },
-        rule: notice.rule.clone(),
-        severity: notice.severity,
-        title: notice.title.clone(),
-        lines: notice.lines.clone(),
-        names: notice.names.clone(),
-        owner: notice.owner.clone(),
-        since: notice.since,
-        at: notice.at,
-    };
-    deliver::entry(&message, notice.not_before.unwrap_or(notice.at))
 }
 
 fn internal(error: &serde_json::Error) -> store::Error {

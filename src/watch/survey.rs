@@ -24,7 +24,6 @@ use super::vigil::Vigil;
 use crate::notify::trouble_key;
 
 /// The facts, with what they point at.
-#[derive(Default)]
 pub(super) struct Survey {
     lineages: Option<Vec<Lineage>>,
     thresholds: Thresholds,
@@ -37,7 +36,7 @@ pub(super) struct Survey {
     signer: Health,
     store: Health,
     clock: ClockState,
-    prober: Option<Prober>,
+    prober: Prober,
     sinks: Option<Vec<SinkState>>,
     new_names: Vec<NewName>,
 }
@@ -66,9 +65,10 @@ impl Survey {
             signer: vigil.signer(),
             store: vigil.store(),
             clock,
-            prober: scene
-                .probed_every
-                .map(|interval| Prober { last_pass: vigil.last_pass().unwrap_or(scene.started), interval }),
+            prober: Prober {
+                last_pass: vigil.last_pass().unwrap_or(scene.started),
+                interval: scene.probed_every,
+            },
             sinks: read(sinks, "deliveries").map(|facts| facts.iter().map(|fact| sink(fact, book)).collect()),
             new_names: read(new_names, "new names").unwrap_or_default(),
         }
@@ -88,7 +88,7 @@ impl Survey {
             signer: Some(&self.signer),
             store: Some(&self.store),
             clock: Some(&self.clock),
-            prober: self.prober.as_ref(),
+            prober: Some(&self.prober),
             sinks: self.sinks.as_deref(),
             new_names: &self.new_names,
         }

@@ -6,51 +6,21 @@ use acme::severity::Severity;
 use acme::time::Timestamp;
 
 use super::Alert;
+use crate::notify::{Kind, Message};
 use crate::watch::rule::Rule;
 
-/// What kind of news it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// Something began, or became worse.
-    Firing,
-    /// It goes on.
-    Reminder,
-    /// It is over.
-    Resolved,
-    /// Several at once, or what can wait.
-    Digest,
-}
-
-/// One message.
+/// One message, and when it may be told.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notice {
-    /// The same while it is about the same thing: a later one takes the place of an earlier one.
-    pub key: String,
-    /// What kind of news it is.
-    pub kind: Kind,
-    /// The rule, or `Digest`.
-    pub rule: String,
-    /// How bad it is; of what is over, how bad it was, so that it reaches whoever was told.
-    pub severity: Severity,
-    /// Who and what, in at most a hundred characters.
-    pub title: String,
-    /// At most six.
-    pub lines: Vec<String>,
-    /// The names that it is about.
-    pub names: Vec<String>,
-    /// Who looks after them.
-    pub owner: Option<String>,
-    /// Since when it holds.
-    pub since: Timestamp,
-    /// When this was written.
-    pub at: Timestamp,
+    /// What is to be told.
+    pub message: Message,
     /// Nobody is to be told before; for quiet hours.
     pub not_before: Option<Timestamp>,
 }
 
 impl Notice {
     pub(super) fn of(alert: &Alert, kind: Kind, now: Timestamp) -> Self {
-        Self {
+        let message = Message {
             key: alert.key.clone(),
             kind,
             rule: alert.rule.to_string(),
@@ -61,8 +31,8 @@ impl Notice {
             owner: alert.owner.clone(),
             since: alert.since,
             at: now,
-            not_before: None,
-        }
+        };
+        Self { message, not_before: None }
     }
 }
 
@@ -70,7 +40,7 @@ impl Notice {
 pub(super) fn together(notices: Vec<(Rule, Notice)>, now: Timestamp) -> Vec<Notice> {
     let mut groups: BTreeMap<(Kind, Rule), Vec<Notice>> = BTreeMap::new();
     for (rule, notice) in notices {
-        groups.entry((notice.kind, rule)).or_default().push(notice);
+        groups.entry((notice.message.kind, rule)).or_default().push(notice);
     }
     let one = |((kind, rule), notices): ((Kind, Rule), Vec<Notice>)| {
         if notices.len() <= APART {
@@ -79,28 +49,31 @@ pub(super) fn together(notices: Vec<(Rule, Notice)>, now: Timestamp) -> Vec<Noti
         let word = match kind {
             Kind::Resolved => "over",
             Kind::Reminder => "still so",
-            Kind::Firing | Kind::Digest => "new",
+            _ => "new",
         };
-        let mut lines: Vec<String> = notices.iter().take(LINES - 1).map(|n| n.title.clone()).collect();
+        let mut lines: Vec<String> =
+            notices.iter().take(LINES - 1).map(|n| n.message.title.clone()).collect();
         if notices.len() >= LINES {
             lines.push(format!("and {} more: ca-ctl alerts list", notices.len() - (LINES - 1)));
         }
-        let owners: BTreeSet<Option<&String>> = notices.iter().map(|notice| notice.owner.as_ref()).collect();
-        let owner = if owners.len() == 1 { notices[0].owner.clone() } else { None };
-        let names: BTreeSet<String> = notices.iter().flat_map(|notice| notice.names.clone()).collect();
-        vec![Notice {
+        let messages = || notices.iter().map(|notice| &notice.message);
+        let owners: BTreeSet<Option<&String>> = messages().map(|message| message.owner.as_ref()).collect();
+        let owner = if owners.len() == 1 { notices[0].message.owner.clone() } else { None };
+        let names: BTreeSet<String> = messages().flat_map(|message| message.names.clone()).collect();
+        let message = Message {
             key: format!("digest:{rule}"),
             kind: if kind == Kind::Resolved { Kind::Resolved } else { Kind::Digest },
             rule: rule.to_string(),
-            severity: notices.iter().map(|notice| notice.severity).max().unwrap_or(Severity::Info),
+            severity: messages().map(|message| message.severity).max().unwrap_or(Severity::Info),
             title: format!("{} alerts {word}: {rule}", notices.len()),
             lines,
             names: names.into_iter().take(NAMES).collect(),
             owner,
-            since: notices.iter().map(|notice| notice.since).min().unwrap_or(now),
+            since: messages().map(|message| message.since).min().unwrap_or(now),
             at: now,
-            not_before: notices.iter().filter_map(|notice| notice.not_before).max(),
-        }]
+        };
+        let not_before = notices.iter().filter_map(|notice| notice.not_before).max();
+        vec![Notice { message, not_before }]
     };
     groups.into_iter().flat_map(one).collect()
 }
@@ -128,7 +101,7 @@ pub(super) fn digest(alerts: &[&Alert], now: Timestamp) -> Notice {
         [alert] => alert.title.clone(),
         _ => format!("{} things worth knowing", alerts.len()),
     };
-    Notice {
+    let message = Message {
         key: "digest".into(),
         kind: Kind::Digest,
         rule: "Digest".into(),
@@ -139,8 +112,8 @@ pub(super) fn digest(alerts: &[&Alert], now: Timestamp) -> Notice {
         owner: None,
         since: alerts.iter().map(|alert| alert.since).min().unwrap_or(now),
         at: now,
-        not_before: None,
-    }
+    };
+    Notice { message, not_before: None }
 }
 
 /// So many of one kind still come one by one.

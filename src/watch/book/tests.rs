@@ -46,7 +46,7 @@ fn gone() -> Ending {
 /// The kinds and keys of what is said at each moment.
 fn said(book: &mut Book, findings: &Findings, seconds: i64) -> Vec<(Kind, String)> {
     let step = book.step(findings, at(seconds), &Schedule::default());
-    step.notices.into_iter().map(|notice| (notice.kind, notice.key)).collect()
+    step.notices.into_iter().map(|notice| (notice.message.kind, notice.message.key)).collect()
 }
 
 fn one(kind: Kind, key: &str) -> Vec<(Kind, String)> {
@@ -188,7 +188,7 @@ fn quiet_hours_hold_back_what_can_wait_and_it_may_pass_unheard() {
     for minute in 0..60 {
         said.extend(book.step(&all, at(minute * 60), &night).notices);
     }
-    assert_eq!(said.iter().map(|notice| notice.key.as_str()).collect::<Vec<_>>(), ["bad"]);
+    assert_eq!(said.iter().map(|notice| notice.message.key.as_str()).collect::<Vec<_>>(), ["bad"]);
     let mut passed = holds(&[stale("b")]);
     passed.endings.insert("a".into(), gone());
     passed.endings.insert("bad".into(), Ending::Shown("over".into(), Vec::new()));
@@ -197,7 +197,7 @@ fn quiet_hours_hold_back_what_can_wait_and_it_may_pass_unheard() {
     assert_eq!(step.notices[0].not_before, None);
     assert_eq!(step.dropped, ["a"]);
     let morning = book.step(&holds(&[stale("b")]), at(2 * HOUR), &night).notices;
-    assert_eq!(morning.iter().map(|notice| notice.key.as_str()).collect::<Vec<_>>(), ["b"]);
+    assert_eq!(morning.iter().map(|notice| notice.message.key.as_str()).collect::<Vec<_>>(), ["b"]);
 }
 
 #[test]
@@ -212,7 +212,11 @@ fn little_things_come_in_one_digest_a_day_and_again_after_a_week() {
         let mut found = holds(&[late(1), late(2)]);
         found.endings.insert("new:a".into(), Ending::Dropped);
         for notice in book.step(&found, at(minute * 60), &Schedule::default()).notices {
-            said.push((notice.kind, notice.at.seconds_since(at(0)) / HOUR, notice.names.len()));
+            said.push((
+                notice.message.kind,
+                notice.message.at.seconds_since(at(0)) / HOUR,
+                notice.message.names.len(),
+            ));
         }
     }
     // At noon of the first day, so at eight of the next; and a week later.

@@ -7,7 +7,7 @@ use acme::verdict::Verdict;
 
 use super::lineage::{Watched, watched};
 use super::outage;
-use super::served::{is_fresh, is_unreachable};
+use super::served::{is_fresh, is_unreachable, is_untrusted, last_seen};
 use super::text::{lines, span, title};
 use crate::watch::book::Alert;
 use crate::watch::facts::Facts;
@@ -125,7 +125,7 @@ fn renewed(lineage: &Lineage, alert: &Alert) -> Ending {
 
 /// Two good samples; or it does not answer any more, and what it served is gone with it.
 fn served(facts: &Facts<'_>, lineage: &Lineage, alert: &Alert, now: Timestamp) -> Ending {
-    let rows = &lineage.served;
+    let rows = last_seen(&lineage.served);
     if rows.is_empty() || !rows.iter().all(|row| is_fresh(facts, row, now)) {
         return Ending::Unknown;
     }
@@ -152,16 +152,13 @@ fn served(facts: &Facts<'_>, lineage: &Lineage, alert: &Alert, now: Timestamp) -
     }
     // Another fault under another key: this one is over. A fault that was seen once, or a good sample: wait.
     let is_seen = |row: &acme::lineage::Served| row.samples >= 2 && !is_unreachable(row.verdict);
-    let is_untrusted = |verdict| {
-        matches!(verdict, Verdict::ImpostorIssuer | Verdict::UnknownSerial | Verdict::RevokedServed)
-    };
     if alert.rule != Rule::ServedUntrusted
-        && rows.iter().all(is_seen)
+        && rows.iter().all(|row| is_seen(row))
         && rows.iter().any(|row| is_untrusted(row.verdict))
     {
         return Ending::Dropped;
     }
-    if alert.rule == Rule::ServedUntrusted && rows.iter().all(is_seen) {
+    if alert.rule == Rule::ServedUntrusted && rows.iter().all(|row| is_seen(row)) {
         return Ending::Gone(title(&format!("{who}: no longer served")), Vec::new());
     }
     Ending::Unknown

@@ -9,6 +9,7 @@ use acme::severity::Severity;
 use acme::time::Timestamp;
 use acme::verdict::Verdict;
 
+use super::served::{is_unreachable, last_seen};
 use super::text::{NIXOS, count, evidence, left, lines, quote, span, title};
 use super::{Condition, served};
 use crate::watch::facts::Facts;
@@ -290,12 +291,12 @@ fn retired(lineage: &Lineage, now: Timestamp) -> Option<Condition> {
 /// Since when it is gone: expired, no poll, no order, and no target to be reached for a week.
 fn retired_since(lineage: &Lineage, now: Timestamp) -> Option<Timestamp> {
     let current = lineage.current.as_ref().filter(|current| now > current.not_after)?;
-    let gone = |verdict| matches!(verdict, Verdict::DnsFail | Verdict::TcpRefused | Verdict::TcpTimeout);
-    if lineage.served.is_empty() || !lineage.served.iter().all(|row| gone(row.verdict)) {
+    let seen = last_seen(&lineage.served);
+    if seen.is_empty() || !seen.iter().all(|row| is_unreachable(row.verdict)) {
         return None;
     }
     let ordered = lineage.attempt.as_ref().map(|attempt| attempt.at);
-    let unreachable = lineage.served.iter().map(|row| row.since);
+    let unreachable = seen.iter().map(|row| row.since);
     let last = unreachable.chain([current.not_after]).chain(lineage.polled_at).chain(ordered).max()?;
     (now.seconds_since(last) >= WEEK).then_some(last)
 }
@@ -311,15 +312,11 @@ fn is_superseded(lineage: &Lineage) -> bool {
     // A wildcard is no target, so nobody can say what serves it.
     let is_shown = |name: &String| {
         !name.starts_with("*.") && {
-            let mut rows = lineage.served.iter().filter(|row| host(&row.target) == name).peekable();
+            let mut rows = lineage.served.iter().filter(|row| row.host() == name).peekable();
             rows.peek().is_some() && rows.all(is_newer)
         }
     };
     !lineage.names.is_empty() && lineage.names.iter().all(is_shown)
-}
-
-fn host(target: &str) -> &str {
-    target.rsplit_once(':').map_or(target, |(host, _)| host).trim_matches(['[', ']'])
 }
 
 fn used_of(standing: &Standing) -> String {

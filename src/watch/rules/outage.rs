@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use acme::failure::{Failure, Phase};
 use acme::severity::Severity;
 use acme::time::Timestamp;
-use acme::verdict::Verdict;
 
 use super::Condition;
+use super::served::is_placeholder;
 use super::text::{NIXOS, evidence, lines, some, span, title};
 use crate::watch::book::{Alert, Book};
 use crate::watch::facts::{Facts, Failed, Validations};
@@ -188,9 +188,8 @@ fn names(
 
 fn fallbacks(facts: &Facts<'_>, covers: &BTreeSet<String>) -> Vec<String> {
     let known = facts.lineages.unwrap_or_default().iter().filter(|lineage| covers.contains(&lineage.key()));
-    let bad = |verdict| matches!(verdict, Verdict::FallbackCert | Verdict::NoCertAlert);
     known
-        .filter(|lineage| lineage.served.iter().any(|row| bad(row.verdict)))
+        .filter(|lineage| lineage.served.iter().any(|row| is_placeholder(row.verdict)))
         .map(acme::lineage::Lineage::title)
         .collect()
 }

@@ -45,9 +45,24 @@ pub(super) fn is_placeholder(verdict: Verdict) -> bool {
     matches!(verdict, Verdict::FallbackCert | Verdict::NoCertAlert)
 }
 
+/// What nobody here vouches for.
+pub(super) fn is_untrusted(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::ImpostorIssuer | Verdict::UnknownSerial | Verdict::RevokedServed)
+}
+
 /// Where nobody answers.
 pub(super) fn is_unreachable(verdict: Verdict) -> bool {
     matches!(verdict, Verdict::DnsFail | Verdict::TcpRefused | Verdict::TcpTimeout)
+}
+
+/// What the last look at each target found. What was seen before the name lost its address says nothing of whether it can be
+/// reached.
+pub(super) fn last_seen<'r>(rows: impl IntoIterator<Item = &'r Served>) -> Vec<&'r Served> {
+    let rows: Vec<&Served> = rows.into_iter().collect();
+    let is_past = |row: &Served| {
+        rows.iter().any(|other| other.target == row.target && other.address.is_none() && other.at > row.at)
+    };
+    rows.iter().copied().filter(|row| !is_past(row)).collect()
 }
 
 /// The hosts behind several unreachable targets: one condition that stands for theirs.
@@ -177,7 +192,7 @@ fn wrong(lineage: &Lineage, rows: &[&Served], now: Timestamp) -> Option<Conditio
             seen,
             order,
             help,
-            format!("try: ca-ctl probe {}; ca-ctl explain {}", place(&worst.target), host(&worst.target)),
+            format!("try: ca-ctl probe {}; ca-ctl explain {}", worst.place(), worst.host()),
         ]),
         since,
         ..about(lineage, rule, format!("served:{key}"), now)
@@ -230,10 +245,7 @@ fn judged(lineage: &Lineage, row: &Served, now: Timestamp) -> Option<(Rule, Seve
 }
 
 fn untrusted(lineage: &Lineage, rows: &[&Served], now: Timestamp) -> Vec<Condition> {
-    let bad = |verdict| {
-        matches!(verdict, Verdict::ImpostorIssuer | Verdict::UnknownSerial | Verdict::RevokedServed)
-    };
-    let rows: Vec<&&Served> = rows.iter().filter(|row| bad(row.verdict) && is_twice(row)).collect();
+    let rows: Vec<&&Served> = rows.iter().filter(|row| is_untrusted(row.verdict) && is_twice(row)).collect();
     let keys: BTreeSet<&str> = rows.iter().map(|row| row.spki.as_deref().unwrap_or("-")).collect();
     let condition = |spki: &str| {
         let rows: Vec<&&&Served> =
@@ -261,7 +273,7 @@ fn untrusted(lineage: &Lineage, rows: &[&Served], now: Timestamp) -> Vec<Conditi
                 format!("since {since} at {}", some(&targets, 5)),
                 format!("{}: {}", first.address.map_or("-".into(), |a| a.to_string()), quote(&first.detail)),
                 format!("serial {}, key {digits}", first.serial.as_deref().unwrap_or("-")),
-                format!("try: ca-ctl probe {}; ca-ctl show {}", place(&first.target), host(&first.target)),
+                format!("try: ca-ctl probe {}; ca-ctl show {}", first.place(), first.host()),
                 "ignored, clients may trust what nobody here vouches for".into(),
             ]),
             since,
@@ -289,7 +301,7 @@ fn clock(lineage: &Lineage, rows: &[&Served], now: Timestamp) -> Option<Conditio
 
 fn drift(lineage: &Lineage, rows: &[&Served], now: Timestamp) -> Option<Condition> {
     let row = rows.iter().find(|row| row.verdict == Verdict::AddressDrift && is_twice(row))?;
-    let host = shown(&row.target).rsplit_once(':').map_or(shown(&row.target), |(host, _)| host);
+    let host = row.host();
     Some(Condition {
         severity: Severity::Warning,
         title: title(&format!("{host} leads elsewhere than it did")),
@@ -306,11 +318,7 @@ fn drift(lineage: &Lineage, rows: &[&Served], now: Timestamp) -> Option<Conditio
 }
 
 fn unreachable(lineage: &Lineage, rows: &[&Served], now: Timestamp) -> Option<Condition> {
-    // What was seen before the name lost its address says nothing of whether it can be reached.
-    let is_past = |row: &Served| {
-        rows.iter().any(|other| other.target == row.target && other.address.is_none() && other.at > row.at)
-    };
-    let rows: Vec<&Served> = rows.iter().copied().filter(|row| !is_past(row)).collect();
+    let rows = last_seen(rows.iter().copied());
     let gone = |row: &&&Served| is_unreachable(row.verdict) && now.seconds_since(row.since) >= HOUR / 2;
     let bad: Vec<&&Served> = rows.iter().filter(gone).collect();
     // Some of several addresses: the name can be reached.
@@ -329,7 +337,7 @@ fn unreachable(lineage: &Lineage, rows: &[&Served], now: Timestamp) -> Option<Co
             "a validation would fail as well".into(),
             match first.verdict {
                 Verdict::DnsFail => format!("try: ca-ctl resolve {}", name(lineage)),
-                _ => format!("try: ca-ctl probe {}", place(&first.target)),
+                _ => format!("try: ca-ctl probe {}", first.place()),
             },
         ]),
         since,
@@ -346,18 +354,6 @@ fn key(lineage: &Lineage) -> String {
         [target] => (*target).to_owned(),
         _ => lineage.key(),
     }
-}
-
-/// A target as `ca-ctl probe` takes it.
-fn place(target: &str) -> &str {
-    target.split('#').next().unwrap_or(target)
-}
-
-/// The host of a target.
-fn host(target: &str) -> &str {
-    let place = place(target);
-    let host = place.rsplit_once(':').map_or(place, |(host, _)| host);
-    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 /// A target as people say it: without the port of HTTPS.

@@ -10,8 +10,7 @@ use acme::renewal_info::Window;
 use acme::verdict::Verdict;
 
 use super::*;
-use crate::notify::Schedule;
-use crate::watch::book::Kind;
+use crate::notify::{Kind, Schedule};
 use crate::watch::facts::*;
 
 const HOUR: i64 = 3_600;
@@ -142,6 +141,13 @@ fn what_is_muted_forgotten_superseded_or_gone_for_good_is_not_told() {
     let mut gone = lineage("vault.lan", 100);
     served(&mut gone, Verdict::TcpTimeout, 8 * 24 * 60);
     assert_eq!(rules(std::slice::from_ref(&gone)), [(Rule::NameRetired, Severity::Info)]);
+    // What it served before it lost its address stays known, and keeps nobody waiting.
+    let mut lost = lineage("vault.lan", 100);
+    served(&mut lost, Verdict::Expired, 10 * 24 * 60);
+    lost.served[0].at = at(-9 * DAY);
+    served(&mut lost, Verdict::DnsFail, 8 * 24 * 60);
+    lost.served[1].address = None;
+    assert_eq!(rules(&[lost]), [(Rule::NameRetired, Severity::Info)]);
     gone.polled_at = Some(at(-6 * DAY));
     assert!(!rules(&[gone]).contains(&(Rule::NameRetired, Severity::Info)), "somebody still asks");
 }
@@ -246,7 +252,8 @@ impl Day {
         let findings = judge(&facts, &self.book, at(seconds));
         whole(&findings.conditions);
         let step = self.book.step(&findings, at(seconds), &Schedule::default());
-        self.said.extend(step.notices.into_iter().map(|n| (n.kind, n.title, n.lines)));
+        self.said
+            .extend(step.notices.into_iter().map(|n| (n.message.kind, n.message.title, n.message.lines)));
     }
 }
 

@@ -102,7 +102,7 @@ async fn served(store: &Store, now: Timestamp, limit: u32, after: &str) -> Resul
         let early = life.zip(lineage.care.thresholds).is_some_and(|(used, early)| used >= early.warn);
         // One with several hosts stands on the page of the first of them.
         let first = lineage.names.iter().find(|name| {
-            let of_host = lineage.served.iter().filter(|row| row.is_of(name));
+            let of_host = lineage.served.iter().filter(|row| row.host() == name.as_str());
             of_host.clone().any(|row| row.verdict != Verdict::Ok)
         });
         !early && lineage.failures.count == 0 && first.is_some_and(|first| hosts.contains(first))
