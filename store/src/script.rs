@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::thread;
 
 use futures_util::TryStreamExt as _;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -132,7 +133,7 @@ impl Script {
         self.statements.len() + usize::from(self.reading.is_some())
     }
 
-    /// Runs it on SQLite, in one go. Statements after one that changed nothing do run; `touched` says whether they did
+    /// Runs it on SQLite, in one go, on a thread that is ours alone. Statements after one that changed nothing do run; `touched` says whether they did
     /// anything. Where the transaction was not begun, that comes first.
     pub(crate) async fn run_on_sqlite(
         self,
@@ -158,8 +159,16 @@ impl Script {
         let mut rows = Vec::new();
         let mut ended = 0;
         let mut stopped = false;
+        let mut is_told = false;
         loop {
-            match results.try_next().await {
+            let result = results.try_next().await;
+            if !is_told {
+                // SQLite's thread tells of each statement by itself, and each word of it would wake ours, in its place
+                // where the processors are busy. After the first we step aside once, and find the others told.
+                thread::yield_now();
+                is_told = true;
+            }
+            match result {
                 Ok(Some(Either::Left(_))) if *stage != Stage::Begun => *stage = Stage::Begun,
                 // Behind a query SQLite still tells what the last change before it changed.
                 Ok(Some(Either::Left(_))) if ended == statements => {}
