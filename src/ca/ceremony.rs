@@ -108,7 +108,7 @@ impl Request {
 pub fn root(key: &Key, name: &str, plan: &Plan<'_>) -> Result<Vec<u8>, Error> {
     let params = ca_params(common_name(name)?, PATH_LENGTH_OF_ROOT, plan);
     let public_key = public_key(key)?;
-    let tbs = rehearsal::rehearse(&params, &public_key, Above::Itself, &rehearsal::throwaway(key)?)?;
+    let tbs = rehearsal::rehearse(&params, &public_key, Above::Itself, key)?;
     let own_name = subject(&tbs)?;
     let above = Authority {
         subject: &own_name,
@@ -151,7 +151,7 @@ pub fn intermediate(
     let mut params = ca_params(request.subject.clone(), 0, plan);
     params.use_authority_key_identifier_extension = true;
     let above = Above::Certificate(root.der());
-    let tbs = rehearsal::rehearse(&params, &request.public_key, above, &rehearsal::throwaway(root_key)?)?;
+    let tbs = rehearsal::rehearse(&params, &request.public_key, above, root_key)?;
     let constraints = [(root.name.clone(), root.constraints.clone())];
     let authority = Authority {
         subject: &root.subject,

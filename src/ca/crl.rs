@@ -48,7 +48,7 @@ impl Issuer {
             return Err(Error::Refused(format!("'{name}' may not sign CRLs: its keyUsage lacks cRLSign")));
         }
         let params = self.params(list);
-        let tbs = rehearsal::rehearse_list(&params, self.certificate_der(), self.throwaway())?;
+        let tbs = rehearsal::rehearse_list(&params, self.certificate_der(), self.key())?;
         lint::check_list(&tbs, &self.authority()).map_err(Error::ListProfile)?;
         check_list(&tbs, list).map_err(|why| Error::ListProfile(vec![Finding::new("template", why)]))?;
         rehearsal::sign_list(&params, self.certificate_der(), self.key(), &tbs)

@@ -55,7 +55,7 @@ impl<'a> Draft<'a> {
             .map_err(|e| Error::Refused(format!("the public key is of no kind that we certify: {e}")))?;
         let params = params(template)?;
         let above = Above::Certificate(issuer.certificate_der());
-        let tbs = rehearsal::rehearse(&params, &public_key, above, issuer.throwaway())?;
+        let tbs = rehearsal::rehearse(&params, &public_key, above, issuer.key())?;
         lint::check_leaf(&tbs, &issuer.authority()).map_err(Error::Profile)?;
         check_template(&tbs, template).map_err(|why| Error::Profile(vec![Finding::new("template", why)]))?;
         Ok(Self { issuer, params, public_key, tbs })

@@ -6,7 +6,7 @@ use std::fmt;
 use acme::id::hex;
 use acme::identifier::Identifier;
 use acme::time::Timestamp;
-use rcgen::{CertificateParams, KeyPair, PublicKeyData, SubjectPublicKeyInfo};
+use rcgen::{CertificateParams, PublicKeyData, SubjectPublicKeyInfo};
 use x509_parser::certificate::TbsCertificate;
 use x509_parser::prelude::FromDer;
 
@@ -31,7 +31,6 @@ pub struct Issuer {
     /// Of every CA from here up to the root, with its name.
     constraints: Vec<(String, Constraints)>,
     key: Key,
-    throwaway: KeyPair,
 }
 
 impl Issuer {
@@ -80,7 +79,6 @@ impl Issuer {
             not_before: upwards().map(|ca| ca.not_before).max().unwrap_or(root.not_before),
             not_after: upwards().map(|ca| ca.not_after).min().unwrap_or(root.not_after),
             constraints: upwards().map(|ca| (ca.name.clone(), ca.constraints.clone())).collect(),
-            throwaway: rehearsal::throwaway(&key)?,
             key,
             certificate,
         };
@@ -170,10 +168,6 @@ impl Issuer {
         &self.key
     }
 
-    pub(super) fn throwaway(&self) -> &KeyPair {
-        &self.throwaway
-    }
-
     /// The facts that a leaf is judged by.
     pub(super) fn authority(&self) -> Authority<'_> {
         Authority {
@@ -192,7 +186,7 @@ impl Issuer {
         let public_key =
             SubjectPublicKeyInfo::from_der(&self.certificate.public_key).map_err(Error::Build)?;
         let above = Above::Certificate(self.certificate.der());
-        let tbs = rehearsal::rehearse(&CertificateParams::default(), &public_key, above, &self.throwaway)?;
+        let tbs = rehearsal::rehearse(&CertificateParams::default(), &public_key, above, &self.key)?;
         let survives = TbsCertificate::from_der(&tbs)
             .is_ok_and(|(_, tbs)| tbs.issuer.as_raw() == self.certificate.subject);
         survives.then_some(()).ok_or_else(|| {

@@ -1,10 +1,10 @@
-//! Rehearsal: a certificate is built once with a throwaway key, so that its to-be-signed bytes can be judged, and once
+//! Rehearsal: a certificate is built once without a signature, so that its to-be-signed bytes can be judged, and once
 //! more with the CA's key, which signs those bytes and no others. So is a list of revoked certificates. Nothing here knows
 //! what a good one is.
 
 use rcgen::{
-    CertificateParams, CertificateRevocationListParams, KeyPair, PublicKeyData, SignatureAlgorithm,
-    SigningKey, SubjectPublicKeyInfo,
+    CertificateParams, CertificateRevocationListParams, PublicKeyData, SignatureAlgorithm, SigningKey,
+    SubjectPublicKeyInfo,
 };
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
@@ -22,14 +22,14 @@ pub(super) enum Above<'a> {
     Itself,
 }
 
-/// The to-be-signed bytes.
+/// The to-be-signed bytes. They name the algorithm that `key` signs by, and the key does nothing.
 pub(super) fn rehearse(
     params: &CertificateParams,
     public_key: &SubjectPublicKeyInfo,
     above: Above<'_>,
-    throwaway: &KeyPair,
+    key: &Key,
 ) -> Result<Vec<u8>, Error> {
-    let der = build(params, public_key, above, throwaway).map_err(Error::Build)?;
+    let der = build(params, public_key, above, Unsigned(key)).map_err(Error::Build)?;
     let (_, x509) = X509Certificate::from_der(&der).map_err(|e| Error::Refused(e.to_string()))?;
     Ok(x509.tbs_certificate.as_ref().to_vec())
 }
@@ -51,9 +51,9 @@ pub(super) fn sign(
 pub(super) fn rehearse_list(
     params: &CertificateRevocationListParams,
     issuer: &[u8],
-    throwaway: &KeyPair,
+    key: &Key,
 ) -> Result<Vec<u8>, Error> {
-    let der = build_list(params, issuer, throwaway).map_err(Error::Build)?;
+    let der = build_list(params, issuer, Unsigned(key)).map_err(Error::Build)?;
     let (_, list) = CertificateRevocationList::from_der(&der).map_err(|e| Error::Refused(e.to_string()))?;
     Ok(list.tbs_cert_list.as_ref().to_vec())
 }
@@ -77,10 +77,23 @@ pub(super) fn sign_list(
     Ok(der)
 }
 
-/// A throwaway key for rehearsals: its signatures name the algorithm of `key`'s. A smaller RSA key does as well, since
-/// the to-be-signed bytes do not tell its size.
-pub(super) fn throwaway(key: &Key) -> Result<KeyPair, Error> {
-    KeyPair::generate_for(key.algorithm()).map_err(Error::Build)
+/// The CA's key as it stands in a rehearsal: it leaves the place of the signature empty.
+struct Unsigned<'a>(&'a Key);
+
+impl SigningKey for Unsigned<'_> {
+    fn sign(&self, _: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        Ok(Vec::new())
+    }
+}
+
+impl PublicKeyData for Unsigned<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        self.0.der_bytes()
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        self.0.algorithm()
+    }
 }
 
 /// The CA's key, for one set of bytes.
@@ -167,19 +180,18 @@ mod tests {
     #[test]
     fn the_signed_bytes_are_the_rehearsed_ones_and_the_rehearsal_is_worth_nothing() {
         let (params, public_key, key) = parts();
-        let throwaway = throwaway(&key).unwrap();
-        let tbs = rehearse(&params, &public_key, Above::Itself, &throwaway).unwrap();
+        let tbs = rehearse(&params, &public_key, Above::Itself, &key).unwrap();
         let der = sign(&params, &public_key, Above::Itself, &key, &tbs).unwrap();
         let (_, x509) = X509Certificate::from_der(&der).unwrap();
         assert_eq!(x509.tbs_certificate.as_ref(), tbs);
-        let rehearsed = build(&params, &public_key, Above::Itself, &throwaway).unwrap();
+        let rehearsed = build(&params, &public_key, Above::Itself, Unsigned(&key)).unwrap();
         assert!(matches!(check_signature(&rehearsed, &key), Err(Error::BadSignature)));
     }
 
     #[test]
     fn the_algorithm_outside_is_the_one_inside() {
         let (params, public_key, key) = parts();
-        let tbs = rehearse(&params, &public_key, Above::Itself, &throwaway(&key).unwrap()).unwrap();
+        let tbs = rehearse(&params, &public_key, Above::Itself, &key).unwrap();
         let der = sign(&params, &public_key, Above::Itself, &key, &tbs).unwrap();
         let (_, x509) = X509Certificate::from_der(&der).unwrap();
         let ecdsa_with_sha256 = tlv(6, &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2]);
@@ -196,7 +208,7 @@ mod tests {
     #[test]
     fn the_key_does_not_sign_what_was_not_rehearsed() {
         let (mut params, public_key, key) = parts();
-        let tbs = rehearse(&params, &public_key, Above::Itself, &throwaway(&key).unwrap()).unwrap();
+        let tbs = rehearse(&params, &public_key, Above::Itself, &key).unwrap();
         params.serial_number = Some(vec![0x40, 1, 2, 3, 4, 5, 6, 8].into());
         let changed = sign(&params, &public_key, Above::Itself, &key, &tbs);
         assert!(matches!(changed, Err(Error::Changed)), "{changed:?}");

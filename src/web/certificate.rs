@@ -30,6 +30,8 @@ pub(super) async fn download(
     if let Some(download) = app.downloads.recall(&serial)
         && download.account == *account
     {
+        // Once is what a client does; its place is another's now.
+        app.downloads.forget(&serial);
         app.signs.downloaded(&serial, app.clock.now());
         return Ok(with_others(&app, &serial, &download.issuer, 0, download.pem.clone()));
     }
