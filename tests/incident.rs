@@ -8,6 +8,8 @@
 
 mod support;
 
+#[path = "incident/blind.rs"]
+mod blind;
 #[path = "incident/replayed.rs"]
 mod replayed;
 #[path = "incident/world.rs"]

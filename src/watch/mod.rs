@@ -4,6 +4,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`directory`], [`look`] | what there is to look at, and what is seen there |
+//! | `canary` | names by which it is told whether name servers are well |
 //! | [`facts`], `survey`, [`vigil`] | what is known at a moment, read from the store and remembered from round to round |
 //! | [`rule`] | the rules as data: when, how bad, how often again |
 //! | [`rules`] | from the facts to the conditions that hold |
@@ -12,6 +13,7 @@
 //! | [`deliver`] | what is to be told, to whom, until they were |
 
 pub mod book;
+mod canary;
 pub mod deliver;
 pub mod directory;
 pub mod facts;

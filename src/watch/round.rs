@@ -1,6 +1,7 @@
 //! One round of watching: read the facts, draw conclusions, bring the book up to date, and put what is to be told into the
 //! outbox, in one commit with the book. A store that takes nothing is told of without it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use acme::problem::plain;
@@ -26,7 +27,7 @@ pub struct Scene<'a> {
     /// The time.
     pub clock: &'a Clock,
     /// The validator's resolver.
-    pub resolver: &'a Resolver,
+    pub resolver: &'a Arc<Resolver>,
     /// Whom to tell, and when.
     pub alerts: &'a Settings,
     /// When a certificate is overdue, and when critical.

@@ -3,9 +3,10 @@
 //! read is left out, and said in the log: no alert ends for want of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use acme::identifier::{DnsName, Identifier};
+use acme::identifier::Identifier;
 use acme::lineage::{self, Lineage};
 use acme::renewal::Thresholds;
 use acme::time::Timestamp;
@@ -13,6 +14,7 @@ use store::attempts::Tried;
 use store::{Error, Store};
 
 use super::book::Book;
+use super::canary::Canaries;
 use super::deliver;
 use super::facts::{
     Authority, ClockState, Facts, Failed, Health, ListAge, NewName, OwnCertificate, Prober, ResolverHealth,
@@ -47,7 +49,11 @@ impl Survey {
         let (last, clock) = vigil.round(scene.clock, now);
         let store = scene.store;
         let tried = read(store.validations_since(now.minus(LATELY), MOST_TRIED).await, "validations");
-        let names = canaries(store, tried.as_deref().unwrap_or_default(), now).await;
+        let canaries = canaries(vigil, scene, tried.as_deref().unwrap_or_default(), now).await;
+        let resolvers = match read(canaries, "names that name servers know") {
+            Some(canaries) => Some(vigil.listen(scene.resolver, &canaries, now).await),
+            None => None,
+        };
         let new_names = match last {
             Some(last) => new_names(store, book, last, now).await,
             None => Ok(Vec::new()),
@@ -57,7 +63,7 @@ impl Survey {
             lineages: read(lineages(store, book, now).await, "names"),
             thresholds: scene.thresholds,
             validations: tried.map(|tried| validations(tried, now)),
-            resolvers: Some(vigil.listen(scene.resolver, &names, now).await),
+            resolvers,
             authorities: scene.authorities.clone(),
             longest: scene.longest,
             own: scene.own.clone(),
@@ -184,22 +190,23 @@ fn validations(tried: Vec<Tried>, now: Timestamp) -> Validations {
     validations
 }
 
-/// Names that a name server found before, one for each server: what they answer about them now is how they are.
-async fn canaries(store: &Store, lately: &[Tried], now: Timestamp) -> Vec<DnsName> {
-    let before = match store.validations_since(now.minus(LONG), MOST_CANARIES).await {
-        Ok(before) => before,
-        Err(_) => return Vec::new(),
-    };
-    let mut of_server: BTreeMap<String, DnsName> = BTreeMap::new();
-    for tried in lately.iter().chain(&before) {
-        let (Ok(evidence), Identifier::Dns(name)) = (&tried.outcome, &tried.identifier) else { continue };
-        for lookup in evidence.lookups.iter().filter(|lookup| !lookup.addresses.is_empty()) {
-            if lookup.server != "pin" && lookup.server != "literal" {
-                of_server.entry(lookup.server.clone()).or_insert_with(|| name.clone());
-            }
-        }
+/// The names by which name servers are known. They are chosen anew now and then, not in each round; but what was validated
+/// lately is taken at once where there were none.
+async fn canaries(
+    vigil: &Vigil,
+    scene: &Scene<'_>,
+    lately: &[Tried],
+    now: Timestamp,
+) -> Result<Arc<Canaries>, Error> {
+    if let Some(known) = vigil.canaries(scene.resolver, now)
+        && !(known.is_empty() && !lately.is_empty())
+    {
+        return Ok(known);
     }
-    of_server.into_values().collect::<BTreeSet<_>>().into_iter().take(CANARIES).collect()
+    let before = scene.store.validations_since(now.minus(LONG), MOST_CANARIES).await?;
+    let cares = scene.store.cares().await?;
+    let canaries = Canaries::choose(lately.iter().chain(&before), &cares, scene.resolver, now);
+    Ok(vigil.choose(canaries, scene.resolver, now))
 }
 
 /// Names with their first certificate since a moment. When a whole fleet moves in, the first of them stand for the others.
@@ -275,8 +282,6 @@ const LATELY: Duration = Duration::from_secs(30 * 60);
 const LONG: Duration = Duration::from_secs(90 * 86_400);
 const MOST_TRIED: u32 = 2_000;
 const MOST_CANARIES: u32 = 200;
-/// How many names are asked for to see how name servers are.
-const CANARIES: usize = 5;
 const MOST_NEW: u32 = 50;
 /// How many of them wait for the digest at most.
 const MOST_WAITING: usize = 200;

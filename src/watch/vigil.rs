@@ -2,13 +2,13 @@
 //! was last looked at. Nothing of it has to survive a restart.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use acme::identifier::DnsName;
 use acme::problem::plain;
 use acme::time::Timestamp;
 
+use super::canary::{Canaries, Heard};
 use super::facts::{ClockState, Health, ResolverHealth, Trouble};
 use crate::clock::Clock;
 use crate::resolver::Resolver;
@@ -33,6 +33,7 @@ pub(crate) struct Turns {
 
 #[derive(Default)]
 struct Memory {
+    canaries: Option<Chosen>,
     resolvers: BTreeMap<String, ResolverHealth>,
     last_pass: Option<Timestamp>,
     looked: HashMap<String, Timestamp>,
@@ -42,6 +43,14 @@ struct Memory {
 }
 
 /// What was told without the outbox.
+/// The canaries, when and for which resolver they were chosen.
+#[derive(Clone)]
+struct Chosen {
+    at: Timestamp,
+    resolver: Arc<Resolver>,
+    canaries: Arc<Canaries>,
+}
+
 #[derive(Clone, Copy)]
 struct Without {
     since: Timestamp,
@@ -138,28 +147,39 @@ impl Vigil {
         (before.map(|(_, then)| then), ClockState { unsynchronised_since: None, step: memory.step })
     }
 
-    /// Asks for names that were found before, and remembers who answered. A server that fails for all of them is not well.
+    /// The canaries that were chosen for this resolver a short while ago.
+    pub(super) fn canaries(&self, resolver: &Arc<Resolver>, now: Timestamp) -> Option<Arc<Canaries>> {
+        let chosen = lock(&self.memory).canaries.clone()?;
+        let age = now.seconds_since(chosen.at);
+        let is_fresh = (0..CHOSEN_FOR).contains(&age) && Arc::ptr_eq(&chosen.resolver, resolver);
+        is_fresh.then_some(chosen.canaries)
+    }
+
+    /// These were chosen.
+    pub(super) fn choose(
+        &self,
+        canaries: Canaries,
+        resolver: &Arc<Resolver>,
+        now: Timestamp,
+    ) -> Arc<Canaries> {
+        let canaries = Arc::new(canaries);
+        let chosen = Chosen { at: now, resolver: Arc::clone(resolver), canaries: Arc::clone(&canaries) };
+        lock(&self.memory).canaries = Some(chosen);
+        canaries
+    }
+
+    /// Asks for names that were found before, and remembers how each server answered.
     pub(super) async fn listen(
         &self,
-        resolver: &Resolver,
-        names: &[DnsName],
+        resolver: &Arc<Resolver>,
+        canaries: &Canaries,
         now: Timestamp,
     ) -> Vec<ResolverHealth> {
-        let mut heard: BTreeMap<String, (bool, String)> = BTreeMap::new();
-        for name in names.iter().filter(|name| resolver.pin(name).is_none()) {
-            for lookup in resolver.addresses(name).await.lookups {
-                let is_well = !lookup.addresses.is_empty();
-                let words = format!("{} for {} {}", lookup.answer, plain(&lookup.name, 80), lookup.record);
-                let entry = heard.entry(lookup.server).or_insert((false, words.clone()));
-                if is_well && !entry.0 {
-                    *entry = (true, words);
-                }
-            }
-        }
+        let heard = canaries.ask(resolver).await;
         let mut memory = lock(&self.memory);
         // One that is not asked any more, or not any more about anything that it knew, is forgotten.
         memory.resolvers.retain(|server, _| heard.contains_key(server));
-        for (server, (is_well, answer)) in heard {
+        for (server, Heard { is_well, words }) in heard {
             let health = memory.resolvers.entry(server.clone()).or_insert(ResolverHealth {
                 server,
                 failures: 0,
@@ -176,7 +196,7 @@ impl Vigil {
             }
             *other = 0;
             *counts = counts.saturating_add(1);
-            health.answer = answer;
+            health.answer = words;
         }
         memory.resolvers.values().cloned().collect()
     }
@@ -204,3 +224,5 @@ const STEP: i64 = 30;
 const MINUTE: i64 = 60;
 const AGAIN: i64 = 6 * 3_600;
 const DAY: i64 = 86_400;
+/// How long canaries are good for, in seconds.
+const CHOSEN_FOR: i64 = 600;

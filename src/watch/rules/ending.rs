@@ -55,7 +55,13 @@ pub(super) fn ending(facts: &Facts<'_>, alert: &Alert, now: Timestamp) -> Ending
         ),
         Rule::ResolverUnhealthy => {
             let server = alert.key.strip_prefix("resolver:").unwrap_or("the name server");
-            gone(facts.resolvers.is_some(), format!("{server} answers again after {after}"))
+            // With a pin for every name that it must know, say.
+            let is_asked = facts.resolvers.unwrap_or_default().iter().any(|health| health.server == server);
+            let text = match is_asked {
+                true => format!("{server} answers again after {after}"),
+                false => format!("{server} is not asked any more for what it must know"),
+            };
+            gone(facts.resolvers.is_some(), text)
         }
         Rule::AlertDeliveryFailing => {
             let sink = alert.key.strip_prefix("sink:").unwrap_or("the sink");
