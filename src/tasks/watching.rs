@@ -81,6 +81,9 @@ async fn probe_within(app: &Arc<App>, spread: Duration) -> anyhow::Result<()> {
             (key, at)
         });
         app.vigil.looked_at(done);
+        let answered =
+            seen.iter().map(|(target, sights)| (target.key(), sights.iter().any(|sight| sight.is_absent)));
+        app.vigil.answered(answered, now);
         for turn in &turns {
             tell_turn(turn);
         }

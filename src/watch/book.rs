@@ -136,7 +136,7 @@ impl Book {
         let mut over = Vec::new();
         for (key, alert) in &mut self.alerts {
             let words = match findings.endings.get(key) {
-                None | Some(Ending::Unknown) => continue,
+                None | Some(Ending::Unknown | Ending::Unseen) => continue,
                 // It is told of though it is past.
                 Some(Ending::Dropped) if alert.rule == Rule::NewNameIssued && alert.told.is_none() => {
                     continue;
@@ -220,6 +220,7 @@ impl Book {
                 step.events.push(event(alert, what));
                 notices.push((alert.rule, Notice::of(alert, Kind::Firing, now)));
             } else if alert.state == State::Firing
+                && matches!(findings.endings.get(&alert.key), None | Some(Ending::Unknown))
                 && let Some(told) = alert.told
             {
                 let again = alert.rule.again(alert.severity);

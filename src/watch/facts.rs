@@ -3,6 +3,7 @@
 //!
 //! What could not be read is `None`, which is not the same as "nothing is wrong": no alert ends for want of facts.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use acme::failure::Failure;
@@ -21,6 +22,8 @@ pub struct Facts<'a> {
     pub validations: Option<&'a Validations>,
     /// How the name servers answer.
     pub resolvers: Option<&'a [ResolverHealth]>,
+    /// Of which targets, by their keys, name servers say that there is no such name, and since when.
+    pub absent: Option<&'a BTreeMap<String, Timestamp>>,
     /// Names that lead elsewhere than they did.
     pub drifts: Option<&'a [Drift]>,
     /// The issuers that sign, and the root.

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use acme::failure::Reason;
 use acme::id::{AccountId, Serial};
 use acme::identifier::Identifier;
 use acme::jwk::sha256;
@@ -47,6 +48,9 @@ pub struct Sight {
     pub severity: Option<Severity>,
     /// Who signed what was shown, by its own account.
     pub issuer: Option<String>,
+    /// Whether the name servers say that there is no such name, or no address under it; which is another thing than that
+    /// they say nothing.
+    pub is_absent: bool,
 }
 
 /// How a pass is spread: each host begins somewhere within `spread`, at a place that follows from its name and `seed`.
@@ -103,7 +107,11 @@ impl Lookout {
         let current = directory.covering(&target.covered());
         let seen = match &look.seen {
             Ok(seen) => seen,
-            Err((_, why)) => return Ok(vec![sight(target, None, judge::no_address(target, why), now)]),
+            Err((reason, why)) => {
+                let is_absent = matches!(reason, Reason::Nxdomain | Reason::Nodata);
+                let sight = sight(target, None, judge::no_address(target, why), now);
+                return Ok(vec![Sight { is_absent, ..sight }]);
+            }
         };
         let mut sights = Vec::new();
         let mut verdicts = Vec::new();
@@ -295,6 +303,7 @@ fn sight(target: &Target, seen: Option<&Seen>, judgement: Judgement, now: Timest
     Sight {
         severity: judgement.severity,
         issuer: leaf.as_ref().map(|leaf| leaf.issuer.clone()),
+        is_absent: false,
         served: Served {
             target: target.key(),
             address: seen.map(|seen| seen.address),

@@ -37,12 +37,12 @@ struct Memory {
     resolvers: BTreeMap<String, ResolverHealth>,
     last_pass: Option<Timestamp>,
     looked: HashMap<String, Timestamp>,
+    absent: BTreeMap<String, Timestamp>,
     without: Option<Without>,
     last_round: Option<(Instant, Timestamp)>,
     step: Option<(Timestamp, i64)>,
 }
 
-/// What was told without the outbox.
 /// The canaries, when and for which resolver they were chosen.
 #[derive(Clone)]
 struct Chosen {
@@ -51,6 +51,7 @@ struct Chosen {
     canaries: Arc<Canaries>,
 }
 
+/// What was told without the outbox.
 #[derive(Clone, Copy)]
 struct Without {
     since: Timestamp,
@@ -101,6 +102,25 @@ impl Vigil {
     /// When each target was looked at, by its key; earlier than that where it is to be looked at again soon.
     pub fn looked(&self) -> HashMap<String, Timestamp> {
         lock(&self.memory).looked.clone()
+    }
+
+    /// Whether name servers say of these targets, by their keys, that there is no such name.
+    pub fn answered(&self, targets: impl Iterator<Item = (String, bool)>, now: Timestamp) {
+        let mut memory = lock(&self.memory);
+        let Memory { absent, looked, .. } = &mut *memory;
+        for (target, is_absent) in targets {
+            if is_absent {
+                absent.entry(target).or_insert(now);
+            } else {
+                absent.remove(&target);
+            }
+        }
+        absent.retain(|target, _| looked.contains_key(target));
+    }
+
+    /// Of which targets name servers say that there is none, by their keys, and since when.
+    pub fn absent(&self) -> BTreeMap<String, Timestamp> {
+        lock(&self.memory).absent.clone()
     }
 
     /// These were looked at. What was not looked at for a day is no target any more.
@@ -156,12 +176,7 @@ impl Vigil {
     }
 
     /// These were chosen.
-    pub(super) fn choose(
-        &self,
-        canaries: Canaries,
-        resolver: &Arc<Resolver>,
-        now: Timestamp,
-    ) -> Arc<Canaries> {
+    pub(super) fn choose(&self, canaries: Canaries, resolver: &Arc<Resolver>, now: Timestamp) -> Arc<Canaries> {
         let canaries = Arc::new(canaries);
         let chosen = Chosen { at: now, resolver: Arc::clone(resolver), canaries: Arc::clone(&canaries) };
         lock(&self.memory).canaries = Some(chosen);
@@ -221,8 +236,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// By how many seconds a clock may differ from the passing of time between two rounds.
 const STEP: i64 = 30;
+/// How long canaries are good for, in seconds.
+const CHOSEN_FOR: i64 = 600;
 const MINUTE: i64 = 60;
 const AGAIN: i64 = 6 * 3_600;
 const DAY: i64 = 86_400;
-/// How long canaries are good for, in seconds.
-const CHOSEN_FOR: i64 = 600;

@@ -1,7 +1,7 @@
 //! When a name server is called unhealthy, and what is said while nobody can look: nothing is well because it is not seen.
 
 use crate::support::dns::Answer;
-use crate::world::{DAY, HOUR, MINUTE, World};
+use crate::world::{DAY, HOUR, MINUTE, RELOADED, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_its_owner_takes_out_of_dns_is_not_the_name_servers_illness() {
@@ -28,4 +28,44 @@ async fn a_name_that_its_owner_takes_out_of_dns_is_not_the_name_servers_illness(
     world.through(3 * DAY, 3 * DAY + HOUR, 10 * 60).await;
     let titles = world.titles();
     assert!(titles.last().unwrap().contains("is not asked any more"), "{titles:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_dns_is_no_all_clear_for_what_is_served() {
+    let world = World::new("").await;
+    for name in ["a.corp.lan", "b.corp.lan"] {
+        world.dns.set(name, Answer::addresses(&["127.0.0.1"]));
+    }
+    world.issue("a.corp.lan").await;
+    let other = world.issue("b.corp.lan").await;
+    let nginx = world.nginx(&[("a.corp.lan", world.minica("a.corp.lan")), ("b.corp.lan", other)]).await;
+    world.through(30, 5 * MINUTE, 60).await;
+    let fallback = |titles: Vec<String>| -> Vec<String> {
+        titles.into_iter().filter(|title| title.contains("a.corp.lan")).collect()
+    };
+    assert_eq!(fallback(world.titles()).len(), 1, "{:?}", world.titles());
+
+    // Longer than the reminder takes.
+    for name in ["a.corp.lan", "b.corp.lan"] {
+        world.dns.set(name, Answer::ServFail);
+    }
+    world.through(HOUR, 9 * HOUR, 10 * 60).await;
+    assert_eq!(fallback(world.titles()).len(), 1, "nobody could look: {:?}", world.titles());
+    assert!(world.titles().iter().any(|title| title.starts_with("Resolver")), "{:?}", world.titles());
+
+    // The name is taken out of DNS, while the server knows the other one.
+    world.dns.set("b.corp.lan", Answer::addresses(&["127.0.0.1"]));
+    world.dns.set("a.corp.lan", Answer::NxDomain);
+    world.through(10 * HOUR, 12 * HOUR, 10 * 60).await;
+    let said = fallback(world.titles());
+    assert_eq!(said.len(), 2, "{:?}", world.titles());
+    assert!(said[1].contains("gone from DNS"), "{said:?}");
+
+    // It comes back, and serves what it should.
+    world.dns.set("a.corp.lan", Answer::addresses(&["127.0.0.1"]));
+    world.issue("a.corp.lan").await;
+    nginx.reload();
+    tokio::time::sleep(RELOADED).await;
+    world.through(13 * HOUR, 14 * HOUR, 10 * 60).await;
+    assert_eq!(fallback(world.titles()).len(), 2, "{:?}", world.titles());
 }

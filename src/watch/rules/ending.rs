@@ -1,11 +1,12 @@
 //! What is known of the end of a condition that does not hold any more. No alert is over for want of facts; it is over
 //! when something shows it, or when it was gone twice.
 
-use acme::lineage::Lineage;
+use acme::lineage::{Lineage, Served};
+use acme::renewal::{State, standing};
 use acme::time::Timestamp;
 use acme::verdict::Verdict;
 
-use super::lineage::{Watched, watched};
+use super::lineage::{Watched, name, watched};
 use super::outage;
 use super::served::{is_fresh, is_unreachable, is_untrusted, last_seen};
 use super::text::{lines, span, title};
@@ -18,6 +19,8 @@ use crate::watch::rule::Rule;
 pub enum Ending {
     /// Nothing: it stands as it stood.
     Unknown,
+    /// That nobody can look. It stands, and is not told again until somebody can.
+    Unseen,
     /// It was not there this time. Twice, and it is over.
     Gone(String, Vec<String>),
     /// Something shows that it is over.
@@ -49,10 +52,20 @@ pub(super) fn ending(facts: &Facts<'_>, alert: &Alert, now: Timestamp) -> Ending
             gone(facts.authorities.is_some(), "The authority's end is far again: new issuer active".into())
         }
         Rule::CrlStale => gone(facts.lists.is_some(), format!("Revocation list fresh again after {after}")),
-        Rule::ClockSuspect => gone(
-            facts.clock.is_some() && facts.lineages.is_some(),
-            format!("Clocks in step again after {after}"),
-        ),
+        Rule::ClockSuspect => {
+            // A certificate that is not yet valid was seen at these: they have to be seen again.
+            let of_probe = facts.lineages.unwrap_or_default().iter().filter(|lineage| {
+                alert.covers.contains(&lineage.key()) && watched(lineage, now) == Watched::Yes
+            });
+            let mut views = of_probe.map(|lineage| view(facts, lineage, now));
+            if views.any(|view| matches!(view, View::Old | View::Blind)) {
+                return Ending::Unseen;
+            }
+            gone(
+                facts.clock.is_some() && facts.lineages.is_some(),
+                format!("Clocks in step again after {after}"),
+            )
+        }
         Rule::ResolverUnhealthy => {
             let server = alert.key.strip_prefix("resolver:").unwrap_or("the name server");
             // With a pin for every name that it must know, say.
@@ -101,13 +114,22 @@ fn of_lineage(facts: &Facts<'_>, alert: &Alert, now: Timestamp) -> Ending {
         | Rule::CertExpired => renewed(lineage, alert),
         Rule::ClientSilent => Ending::Shown(title(&format!("{who}: client is back")), Vec::new()),
         Rule::TargetUnreachable => {
-            if lineage.served.iter().any(|row| is_fresh(facts, row, now) && is_unreachable(row.verdict)) {
+            let is_due = standing(lineage, facts.thresholds, now).is_some_and(|it| it.state >= State::Due);
+            match view(facts, lineage, now) {
                 // Renewed all the same.
-                return Ending::Gone(title(&format!("{who}: its renewal is not due any more")), Vec::new());
+                View::Blind | View::Gone if !is_due => {
+                    Ending::Gone(title(&format!("{who}: its renewal is not due any more")), Vec::new())
+                }
+                View::Old | View::Blind | View::Gone => Ending::Unknown,
+                View::Seen(_) => Ending::Gone(title(&format!("{who}: reachable")), Vec::new()),
             }
-            Ending::Gone(title(&format!("{who}: reachable")), Vec::new())
         }
-        Rule::ResolverDrift => Ending::Gone(title(&format!("{who}: agrees")), Vec::new()),
+        Rule::ResolverDrift => match view(facts, lineage, now) {
+            View::Old => Ending::Unknown,
+            View::Blind => Ending::Unseen,
+            View::Gone => no_name(lineage),
+            View::Seen(_) => Ending::Gone(title(&format!("{who}: agrees")), Vec::new()),
+        },
         _ => served(facts, lineage, alert, now),
     }
 }
@@ -129,15 +151,17 @@ fn renewed(lineage: &Lineage, alert: &Alert) -> Ending {
     }
 }
 
-/// Two good samples; or it does not answer any more, and what it served is gone with it.
+/// Two good samples; or its name is gone. What cannot be looked at stands: that nobody sees it does not make it well.
 fn served(facts: &Facts<'_>, lineage: &Lineage, alert: &Alert, now: Timestamp) -> Ending {
-    let rows = last_seen(&lineage.served);
-    if rows.is_empty() || !rows.iter().all(|row| is_fresh(facts, row, now)) {
-        return Ending::Unknown;
-    }
-    let is_good = |row: &acme::lineage::Served| {
-        matches!(row.verdict, Verdict::Ok | Verdict::OkPrevious | Verdict::Expiring)
+    let rows = match view(facts, lineage, now) {
+        View::Old | View::Blind if is_muted(lineage, now) => return Ending::Dropped,
+        View::Old => return Ending::Unknown,
+        View::Blind => return Ending::Unseen,
+        View::Gone => return no_name(lineage),
+        View::Seen(rows) => rows,
     };
+    let is_good =
+        |row: &Served| matches!(row.verdict, Verdict::Ok | Verdict::OkPrevious | Verdict::Expiring);
     let who = lineage.title();
     if rows.iter().all(|row| is_good(row) && row.samples >= 2) {
         let text = match alert.rule {
@@ -153,11 +177,8 @@ fn served(facts: &Facts<'_>, lineage: &Lineage, alert: &Alert, now: Timestamp) -
             };
         return Ending::Shown(title(&text), lines([detail]));
     }
-    if rows.iter().all(|row| is_unreachable(row.verdict) && now.seconds_since(row.since) >= HOUR) {
-        return Ending::Gone(title(&format!("{who}: does not answer any more")), Vec::new());
-    }
     // Another fault under another key: this one is over. A fault that was seen once, or a good sample: wait.
-    let is_seen = |row: &acme::lineage::Served| row.samples >= 2 && !is_unreachable(row.verdict);
+    let is_seen = |row: &Served| row.samples >= 2 && is_looked_at(row.verdict);
     if alert.rule != Rule::ServedUntrusted
         && rows.iter().all(|row| is_seen(row))
         && rows.iter().any(|row| is_untrusted(row.verdict))
@@ -168,6 +189,60 @@ fn served(facts: &Facts<'_>, lineage: &Lineage, alert: &Alert, now: Timestamp) -
         return Ending::Gone(title(&format!("{who}: no longer served")), Vec::new());
     }
     Ending::Unknown
+}
+
+/// What there is to be seen of a lineage's targets.
+enum View<'l> {
+    /// Nobody looked lately.
+    Old,
+    /// Nobody could look: a host that is off, a name server that does not answer, a fault of ours.
+    Blind,
+    /// There is no such name any more, say name servers that know other names.
+    Gone,
+    /// The last that was seen of the names that there are; of some of it nothing may have been seen.
+    Seen(Vec<&'l Served>),
+}
+
+fn view<'l>(facts: &Facts<'_>, lineage: &'l Lineage, now: Timestamp) -> View<'l> {
+    let rows = last_seen(&lineage.served);
+    let is_gone = |row: &Served| {
+        let absent = facts.absent.and_then(|absent| absent.get(&row.target));
+        row.verdict == Verdict::DnsFail && absent.is_some_and(|since| now.seconds_since(*since) >= HOUR)
+    };
+    if rows.is_empty() || !rows.iter().all(|row| is_fresh(facts, row, now)) {
+        return View::Old;
+    }
+    let are_well = are_servers_well(facts);
+    let rows: Vec<&Served> = rows.into_iter().filter(|row| !(are_well && is_gone(row))).collect();
+    if rows.is_empty() {
+        View::Gone
+    } else if rows.iter().all(|row| !is_looked_at(row.verdict)) {
+        View::Blind
+    } else {
+        View::Seen(rows)
+    }
+}
+
+/// Whether name servers know what they must know: only then do they know what there is not.
+fn are_servers_well(facts: &Facts<'_>) -> bool {
+    let resolvers = facts.resolvers.unwrap_or_default();
+    !resolvers.is_empty() && resolvers.iter().all(|resolver| resolver.failures == 0)
+}
+
+/// Whether something was seen that says how it is.
+fn is_looked_at(verdict: Verdict) -> bool {
+    !is_unreachable(verdict) && verdict != Verdict::ProbeError
+}
+
+fn no_name(lineage: &Lineage) -> Ending {
+    let text = format!("{}: its name is gone from DNS", lineage.title());
+    let why = "the name servers say so, and still know other names".to_owned();
+    let next = format!("gone for good? ca-ctl forget {}", name(lineage));
+    Ending::Gone(title(&text), lines([why, next]))
+}
+
+fn is_muted(lineage: &Lineage, now: Timestamp) -> bool {
+    lineage.care.muted.as_ref().is_some_and(|mute| mute.until > now)
 }
 
 const HOUR: i64 = 3_600;

@@ -339,6 +339,102 @@ fn one_success_or_too_few_failures_are_no_outage() {
     assert_eq!(outage(&refused), 0, "two hosts may be down at once");
 }
 
+/// What is said of a name that served a placeholder, when later looks find `verdict` for so many minutes: its kinds and
+/// titles.
+fn said_of_a_placeholder(
+    verdict: Verdict,
+    minutes: i64,
+    resolver: (u32, u32),
+    absent_since: Option<i64>,
+) -> Vec<(Kind, String)> {
+    let (failures, successes) = resolver;
+    let (server, answer) = ("10.0.0.53".to_owned(), "SERVFAIL".to_owned());
+    let resolvers = [ResolverHealth { server, failures, successes, since: at(0), answer }];
+    let mut lineage = lineage("vault.lan", 10);
+    served(&mut lineage, Verdict::FallbackCert, 10);
+    let mut book = Book::default();
+    let mut said = Vec::new();
+    for minute in 0..minutes {
+        let absent: BTreeMap<String, Timestamp> = absent_since
+            .filter(|since| minute >= *since)
+            .map(|since| ("vault.lan:443".to_owned(), at(since * 60)))
+            .into_iter()
+            .collect();
+        if minute == 5 {
+            lineage.served.clear();
+            served(&mut lineage, verdict, 0);
+            lineage.served[0].since = at(minute * 60);
+            lineage.served[0].address = lineage.served[0].address.filter(|_| verdict != Verdict::DnsFail);
+        }
+        lineage.served[0].at = at(minute * 60);
+        lineage.served[0].samples += 1;
+        let lineages = [lineage.clone()];
+        let facts = Facts {
+            lineages: Some(&lineages),
+            resolvers: Some(&resolvers[..1]).filter(|_| minute >= 5),
+            absent: Some(&absent),
+            ..Facts::default()
+        };
+        let step =
+            book.step(&judge(&facts, &book, at(minute * 60)), at(minute * 60), &Schedule::default());
+        let of = |notice: crate::watch::book::Notice| (notice.message.kind, notice.message.title);
+        said.extend(step.notices.into_iter().map(of).filter(|(_, title)| title.contains("vault.lan")));
+    }
+    said
+}
+
+#[test]
+fn what_cannot_be_looked_at_any_more_is_not_told_to_be_well() {
+    let (ill, well) = ((9, 0), (0, 9));
+    let fired = (Kind::Firing, "vault.lan serves a fallback certificate".to_owned());
+    for verdict in [Verdict::DnsFail, Verdict::TcpRefused, Verdict::TcpTimeout, Verdict::ProbeError] {
+        for resolver in [ill, well] {
+            let said = said_of_a_placeholder(verdict, 24 * 60, resolver, None);
+            assert_eq!(said, std::slice::from_ref(&fired), "{verdict}: neither over nor seen again");
+        }
+    }
+    let said = said_of_a_placeholder(Verdict::Ok, 60, ill, None);
+    assert_eq!(said[1..], [(Kind::Resolved, "vault.lan serves our certificate again".to_owned())]);
+}
+
+#[test]
+fn a_name_that_is_gone_from_dns_ends_what_was_said_of_it_when_the_name_server_is_well() {
+    let gone = (Kind::Resolved, "vault.lan: its name is gone from DNS".to_owned());
+    let said = |resolver, minutes| said_of_a_placeholder(Verdict::DnsFail, minutes, resolver, Some(5));
+    assert_eq!(said((0, 9), 60).len(), 1, "an hour has to pass");
+    assert_eq!(said((0, 9), 80)[1..], [gone]);
+    assert_eq!(said((9, 0), 24 * 60).len(), 1, "a name server that lost its zone denies everything");
+}
+
+#[test]
+fn a_host_is_not_called_reachable_because_nobody_looks_or_its_name_fails_otherwise() {
+    let mut off = lineage("vault.lan", 70);
+    served(&mut off, Verdict::TcpTimeout, 60);
+    let book = |lineage: &Lineage| {
+        let mut book = Book::default();
+        for seconds in [0, 60] {
+            book.step(&judged(lineage, &book, seconds), at(seconds), &Schedule::default());
+        }
+        assert!(book.alert("reach:vault.lan:443").is_some_and(|alert| alert.told.is_some()));
+        book
+    };
+    let book = book(&off);
+    let ending = |lineage: &Lineage, seconds: i64| {
+        judged(lineage, &book, seconds).endings.remove("reach:vault.lan:443")
+    };
+    assert_eq!(ending(&off, 3 * DAY), Some(Ending::Unknown), "nobody looked since");
+    off.served[0].verdict = Verdict::TcpRefused;
+    (off.served[0].since, off.served[0].at) = (at(HOUR), at(HOUR));
+    assert_eq!(ending(&off, HOUR), Some(Ending::Unknown), "off in another way");
+    off.served[0].verdict = Verdict::Ok;
+    assert_eq!(ending(&off, HOUR), Some(Ending::Gone("vault.lan: reachable".into(), Vec::new())));
+}
+
+fn judged(lineage: &Lineage, book: &Book, seconds: i64) -> Findings {
+    let lineages = [lineage.clone()];
+    judge(&Facts { lineages: Some(&lineages), ..Facts::default() }, book, at(seconds))
+}
+
 #[test]
 fn what_the_ca_needs_itself_is_watched_as_well() {
     let trouble = || Some(Trouble { since: at(-60), what: "it is not there".into() });
