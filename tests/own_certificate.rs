@@ -14,7 +14,7 @@ use acme::time::Timestamp;
 use acme_ca::clock::Clock;
 use acme_ca::config::Config;
 use acme_ca::serve::{Listeners, Server};
-use acme_ca::tasks::renew_own_certificate;
+use acme_ca::tasks::{judge, renew_own_certificate};
 use openssl::x509::X509;
 use rustls::client::ClientConnection;
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -174,10 +174,20 @@ async fn a_renewal_that_fails_keeps_the_old_one_and_the_server() {
     let first = serial(&world.served().await);
     let end = world.server.app().live().ca.issuers()[0].not_after();
     world.clock.set(end.plus(Duration::from_secs(1)));
-    renew_own_certificate(world.server.app()).await;
+    let app = world.server.app();
+    assert!(app.vigil.own().trouble.is_none());
+    renew_own_certificate(app).await;
+    // Who watches knows why.
+    let why = app.vigil.own().trouble.expect("it is remembered").what;
+    judge(app).await.expect("judged");
+    let alerts = app.store.open_alerts().await.expect("alerts");
+    let told = alerts.iter().find(|alert| alert.key == "ca:server").expect("an alert");
+    assert!(told.body.contains(&why[..60]), "{why}: {}", told.body);
     // It has ended by now, but whoever asks is told so by the certificate and not by silence.
     world.clock.set(world.began);
     assert_eq!(serial(&world.served().await), first);
+    renew_own_certificate(world.server.app()).await;
+    assert!(world.server.app().vigil.own().trouble.is_none(), "there is nothing to renew");
     world.server.stop().await;
 }
 

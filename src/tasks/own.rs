@@ -21,9 +21,11 @@ pub async fn renew(app: &Arc<App>) {
     let live = app.live();
     let issuer = live.ca.active(now).map(|issuer| issuer.id().to_owned()).unwrap_or_default();
     if app.own().is_some_and(|own| now < own.renew_at && own.issuer == issuer) {
+        app.vigil.own_renewed();
         return;
     }
     if let Err(error) = issue(app).await {
+        app.vigil.own_failed(&format!("{error:#}"), now);
         tracing::error!(
             error = format!("{error:#}"),
             "the server's own certificate could not be renewed; tried again"
@@ -59,6 +61,7 @@ pub async fn issue(app: &App) -> anyhow::Result<()> {
         not_after: issued.not_after,
         issuer: issuer.id().to_owned(),
     });
+    app.vigil.own_renewed();
     Ok(())
 }
 

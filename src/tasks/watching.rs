@@ -21,8 +21,8 @@ use crate::notify::{self, Kind, Message};
 use crate::probe::{Prober, Target};
 use crate::resolver::Targets;
 use crate::watch::deliver;
-use crate::watch::directory::Directory;
-use crate::watch::facts::{Authority, ListAge, OwnCertificate};
+use crate::watch::directory::{self, Directory};
+use crate::watch::facts::{Authority, ListAge, Listener, OwnCertificate};
 use crate::watch::look::{self, Lookout, Pace};
 use crate::watch::round::{self, Scene};
 
@@ -118,8 +118,10 @@ pub async fn judge(app: &Arc<App>) -> anyhow::Result<usize> {
         own: app.own().map(|own| OwnCertificate {
             not_before: own.not_before,
             not_after: own.not_after,
-            trouble: None,
+            trouble: app.vigil.own().trouble,
+            shown: Listener::Unwatched,
         }),
+        own_at: live.config.probe.own.map(|own| directory::own(app.host.clone(), own)),
         lists: lists(app, &live),
         probed_every: live.config.probe.interval.max(LOOK),
         started: app.started,

@@ -180,8 +180,7 @@ mod tests {
     }
 
     fn found(name: &str, server: &str) -> Tried {
-        let evidence =
-            Evidence { lookups: vec![lookup(server, name, "NOERROR")], ..Evidence::default() };
+        let evidence = Evidence { lookups: vec![lookup(server, name, "NOERROR")], ..Evidence::default() };
         Tried {
             identifier: Identifier::dns(name).unwrap(),
             names: Some(vec![name.into()]),

@@ -2,6 +2,7 @@
 //! from. One read of the certificates without a successor, page by page, by their index.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,9 +95,7 @@ impl Directory {
             for entry in entries.iter().filter(alive) {
                 let target = match (entry.purpose, settings.own) {
                     (Purpose::Acme, _) => Target::new(host.clone(), settings.port),
-                    (Purpose::Server, Some(own)) => {
-                        Target { connect: vec![own.ip()], ..Target::new(host.clone(), own.port()) }
-                    }
+                    (Purpose::Server, Some(own)) => self::own(host.clone(), own),
                     (Purpose::Server, None) => continue,
                 };
                 let is_own = entry.purpose == Purpose::Server;
@@ -108,6 +107,11 @@ impl Directory {
         targets.extend(settings.targets.iter().map(|target| (target.key(), target.clone())));
         targets.into_values().collect()
     }
+}
+
+/// Our own server, which is dialled where it listens.
+pub fn own(host: Identifier, at: SocketAddr) -> Target {
+    Target { connect: vec![at.ip()], ..Target::new(host, at.port()) }
 }
 
 /// What the judgement is given of a certificate.

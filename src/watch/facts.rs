@@ -118,15 +118,31 @@ pub struct Authority {
     pub is_root: bool,
 }
 
-/// The certificate of the own listener.
+/// The server's own certificate.
 #[derive(Clone, Debug)]
 pub struct OwnCertificate {
     /// Its beginning.
     pub not_before: Timestamp,
     /// Its end.
     pub not_after: Timestamp,
-    /// What is wrong with what the listener shows, and since when.
+    /// Why it cannot be renewed, and since when.
     pub trouble: Option<Trouble>,
+    /// What the own listener shows.
+    pub shown: Listener,
+}
+
+/// What the own listener shows, as the prober saw it.
+#[derive(Clone, Debug, Default)]
+pub enum Listener {
+    /// Nobody is to look at it.
+    #[default]
+    Unwatched,
+    /// Nobody did lately, or only once, or could.
+    Unknown,
+    /// What it should.
+    Well,
+    /// Something else, or nothing.
+    Bad(Trouble),
 }
 
 /// A revocation list.

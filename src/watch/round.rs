@@ -18,6 +18,7 @@ use super::vigil::Vigil;
 use super::{deliver, keep, rules};
 use crate::clock::Clock;
 use crate::notify::Settings;
+use crate::probe::Target;
 use crate::resolver::Resolver;
 
 /// What a round works with.
@@ -36,8 +37,10 @@ pub struct Scene<'a> {
     pub authorities: Vec<Authority>,
     /// The longest lifetime that a profile gives.
     pub longest: Duration,
-    /// The server's own certificate.
+    /// The server's own certificate, and where the prober looks at it.
     pub own: Option<OwnCertificate>,
+    /// See `own`.
+    pub own_at: Option<Target>,
     /// The lists of what is revoked.
     pub lists: Vec<ListAge>,
     /// How often everything is probed.

@@ -157,9 +157,11 @@ impl Rule {
             ),
             Self::SignerFailing => ("a key cannot be read or does not sign", &[Urgent], "signer"),
             Self::StoreTrouble => ("a change could not be written", &[Urgent], "store:{kind}"),
-            Self::CaServerCert => {
-                ("the own listener shows a bad certificate, or 80 % of it are used", &[Urgent], "ca:server")
-            }
+            Self::CaServerCert => (
+                "the own listener shows a bad certificate, it cannot be renewed for 1 h, or 80 % of it are used",
+                &[Urgent],
+                "ca:server",
+            ),
             Self::CaChainExpiring => (
                 "an issuer or the root ends within the longest profile and 30 d; within 14 d",
                 &[Warning, Critical],

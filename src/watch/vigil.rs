@@ -17,6 +17,7 @@ use crate::resolver::Resolver;
 #[derive(Default)]
 pub struct Vigil {
     signer: Mutex<Health>,
+    own: Mutex<Health>,
     store: Mutex<Health>,
     memory: Mutex<Memory>,
     /// Held by whoever looks, judges or tells: neither may be done twice at the same moment.
@@ -67,6 +68,21 @@ impl Vigil {
     /// One was.
     pub fn signed(&self) {
         heal(&self.signer);
+    }
+
+    /// The server's own certificate could not be renewed.
+    pub fn own_failed(&self, what: &str, now: Timestamp) {
+        fail(&self.own, what, now);
+    }
+
+    /// It was, or need not be.
+    pub fn own_renewed(&self) {
+        heal(&self.own);
+    }
+
+    /// Whether the server's own certificate can be renewed.
+    pub fn own(&self) -> Health {
+        lock(&self.own).clone()
     }
 
     /// A change could not be kept.
@@ -176,7 +192,12 @@ impl Vigil {
     }
 
     /// These were chosen.
-    pub(super) fn choose(&self, canaries: Canaries, resolver: &Arc<Resolver>, now: Timestamp) -> Arc<Canaries> {
+    pub(super) fn choose(
+        &self,
+        canaries: Canaries,
+        resolver: &Arc<Resolver>,
+        now: Timestamp,
+    ) -> Arc<Canaries> {
         let canaries = Arc::new(canaries);
         let chosen = Chosen { at: now, resolver: Arc::clone(resolver), canaries: Arc::clone(&canaries) };
         lock(&self.memory).canaries = Some(chosen);

@@ -11,7 +11,7 @@ use super::outage;
 use super::served::{is_fresh, is_unreachable, is_untrusted, last_seen};
 use super::text::{lines, span, title};
 use crate::watch::book::Alert;
-use crate::watch::facts::Facts;
+use crate::watch::facts::{Facts, Listener};
 use crate::watch::rule::Rule;
 
 /// What is known of the end of an alert.
@@ -45,6 +45,9 @@ pub(super) fn ending(facts: &Facts<'_>, alert: &Alert, now: Timestamp) -> Ending
         }
         Rule::SignerFailing => gone(facts.signer.is_some(), format!("Signing works again after {after}")),
         Rule::StoreTrouble => gone(facts.store.is_some(), format!("The store works again after {after}")),
+        Rule::CaServerCert if facts.own.is_some_and(|own| matches!(own.shown, Listener::Unknown)) => {
+            Ending::Unknown
+        }
         Rule::CaServerCert => {
             gone(facts.own.is_some(), format!("The CA's own certificate is well again after {after}"))
         }
@@ -160,8 +163,7 @@ fn served(facts: &Facts<'_>, lineage: &Lineage, alert: &Alert, now: Timestamp) -
         View::Gone => return no_name(lineage),
         View::Seen(rows) => rows,
     };
-    let is_good =
-        |row: &Served| matches!(row.verdict, Verdict::Ok | Verdict::OkPrevious | Verdict::Expiring);
+    let is_good = |row: &Served| matches!(row.verdict, Verdict::Ok | Verdict::OkPrevious | Verdict::Expiring);
     let who = lineage.title();
     if rows.iter().all(|row| is_good(row) && row.samples >= 2) {
         let text = match alert.rule {

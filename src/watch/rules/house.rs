@@ -7,7 +7,7 @@ use acme::time::Timestamp;
 
 use super::Condition;
 use super::text::{count, left, lines, quote, span, title};
-use crate::watch::facts::Facts;
+use crate::watch::facts::{Facts, Listener};
 use crate::watch::rule::Rule;
 
 /// What holds of the CA itself.
@@ -84,16 +84,21 @@ fn authorities(facts: &Facts<'_>, now: Timestamp) -> Vec<Condition> {
 fn own(facts: &Facts<'_>, now: Timestamp) -> Option<Condition> {
     let own = facts.own?;
     let used = acme::renewal::used(own.not_before, own.not_after, now);
-    let (since, what) = match &own.trouble {
-        Some(trouble) => (trouble.since, quote(&trouble.what)),
-        None if used >= 0.8 => {
+    let why = own.trouble.as_ref().map(|trouble| quote(&trouble.what));
+    let (since, what) = match (&own.shown, &own.trouble) {
+        (Listener::Bad(shown), _) => (shown.since, quote(&shown.what)),
+        _ if used >= 0.8 => {
             let lifetime = own.not_after.seconds_since(own.not_before);
             (
                 Timestamp::from_unix(own.not_before.unix() + lifetime / 5 * 4),
                 format!("{:.0} % are used, and it was not renewed", used * 100.0),
             )
         }
-        None => return None,
+        // It is tried every few seconds, from half its life on: there is time for a store that is busy.
+        (_, Some(trouble)) if now.seconds_since(trouble.since) >= HOUR => {
+            (trouble.since, "it cannot be renewed".to_owned())
+        }
+        _ => return None,
     };
     Some(condition(
         (Rule::CaServerCert, "ca:server".into(), Severity::Urgent),
@@ -103,7 +108,7 @@ fn own(facts: &Facts<'_>, now: Timestamp) -> Option<Condition> {
         [
             "clients cannot renew when they do not trust the CA's own server".into(),
             format!("since {since}: {what}"),
-            "it is issued in process: the reason is in the journal of acme-ca".into(),
+            why.unwrap_or_else(|| "it is issued in process: look into the journal of acme-ca".into()),
         ],
     ))
 }
@@ -301,6 +306,7 @@ fn new_names(facts: &Facts<'_>) -> Vec<Condition> {
     fresh.collect()
 }
 
+const HOUR: i64 = 3_600;
 const DAY: i64 = 86_400;
 const FORTNIGHT: i64 = 14 * DAY;
 const MONTH: i64 = 30 * DAY;

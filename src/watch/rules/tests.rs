@@ -339,6 +339,34 @@ fn one_success_or_too_few_failures_are_no_outage() {
     assert_eq!(outage(&refused), 0, "two hosts may be down at once");
 }
 
+#[test]
+fn the_own_certificate_is_told_of_with_the_reason_and_by_what_the_listener_shows() {
+    let trouble = |minutes: i64| Some(Trouble { since: at(-minutes * 60), what: "the key is gone".into() });
+    let of = |days: i64, trouble: Option<Trouble>, shown: Listener| {
+        let (not_before, not_after) = (at(-days * DAY), at((90 - days) * DAY));
+        let own = OwnCertificate { not_before, not_after, trouble, shown };
+        let told = judge(&Facts { own: Some(&own), ..Facts::default() }, &Book::default(), at(0)).conditions;
+        whole(&told);
+        told.first().map(|condition| condition.lines.join("\n")).unwrap_or_default()
+    };
+    assert_eq!(of(50, None, Listener::Well), "");
+    assert_eq!(of(50, trouble(59), Listener::Well), "", "a store may be busy for a while");
+    assert!(of(50, trouble(60), Listener::Well).contains("the key is gone"));
+    let late = of(80, trouble(1), Listener::Unwatched);
+    assert!(late.contains("89 % are used") && late.contains("the key is gone"), "{late}");
+    let shown = Trouble { since: at(-600), what: "ca.lan:8443 shows fallback_cert".into() };
+    assert!(of(10, None, Listener::Bad(shown.clone())).contains("fallback_cert"));
+
+    let own = |shown| OwnCertificate { not_before: at(-DAY), not_after: at(89 * DAY), trouble: None, shown };
+    let mut book = Book::default();
+    let judged =
+        |shown, book: &Book| judge(&Facts { own: Some(&own(shown)), ..Facts::default() }, book, at(0));
+    book.step(&judged(Listener::Bad(shown), &Book::default()), at(0), &Schedule::default());
+    let ending = |shown| judged(shown, &book).endings.remove("ca:server").unwrap();
+    assert_eq!(ending(Listener::Unknown), Ending::Unknown, "nobody looked");
+    assert!(matches!(ending(Listener::Well), Ending::Gone(..)));
+}
+
 /// What is said of a name that served a placeholder, when later looks find `verdict` for so many minutes: its kinds and
 /// titles.
 fn said_of_a_placeholder(
@@ -375,8 +403,7 @@ fn said_of_a_placeholder(
             absent: Some(&absent),
             ..Facts::default()
         };
-        let step =
-            book.step(&judge(&facts, &book, at(minute * 60)), at(minute * 60), &Schedule::default());
+        let step = book.step(&judge(&facts, &book, at(minute * 60)), at(minute * 60), &Schedule::default());
         let of = |notice: crate::watch::book::Notice| (notice.message.kind, notice.message.title);
         said.extend(step.notices.into_iter().map(of).filter(|(_, title)| title.contains("vault.lan")));
     }
@@ -442,7 +469,12 @@ fn what_the_ca_needs_itself_is_watched_as_well() {
         Authority { key_id: "aa".into(), name: "R".into(), not_after: at(100 * DAY), is_root: true },
         Authority { key_id: "bb".into(), name: "I".into(), not_after: at(10 * DAY), is_root: false },
     ];
-    let own = OwnCertificate { not_before: at(-81 * DAY), not_after: at(9 * DAY), trouble: None };
+    let own = OwnCertificate {
+        not_before: at(-81 * DAY),
+        not_after: at(9 * DAY),
+        trouble: None,
+        shown: Listener::Unwatched,
+    };
     let lists = [ListAge { issuer: "aa".into(), this_update: at(-5 * DAY), next_update: at(2 * DAY) }];
     let sick = Health { trouble: trouble() };
     let clock = ClockState { unsynchronised_since: None, step: Some((at(-60), -400)) };
