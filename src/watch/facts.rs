@@ -175,7 +175,7 @@ pub struct Trouble {
 /// What speaks against the clock.
 #[derive(Clone, Debug, Default)]
 pub struct ClockState {
-    /// Since when the kernel says that nothing keeps it in step.
+    /// Since when it is known that nothing keeps it in step; none where it is kept, and where nobody can tell.
     pub unsynchronised_since: Option<Timestamp>,
     /// The last step within a day: when, and how many seconds forward or back.
     pub step: Option<(Timestamp, i64)>,

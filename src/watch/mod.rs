@@ -6,6 +6,7 @@
 //! | [`directory`], [`look`] | what there is to look at, and what is seen there |
 //! | `canary` | names by which it is told whether name servers are well |
 //! | [`facts`], `survey`, [`vigil`] | what is known at a moment, read from the store and remembered from round to round |
+//! | `timekeeping` | whether something keeps the clock in step |
 //! | [`rule`] | the rules as data: when, how bad, how often again |
 //! | [`rules`] | from the facts to the conditions that hold |
 //! | [`book`] | from conditions to alerts: once each, again when it is time, and over when it is over |
@@ -23,4 +24,5 @@ pub mod round;
 pub mod rule;
 pub mod rules;
 mod survey;
+mod timekeeping;
 pub mod vigil;

@@ -2,6 +2,7 @@
 //! was last looked at. Nothing of it has to survive a restart.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use acme::problem::plain;
 use acme::time::Timestamp;
 
 use super::canary::{Canaries, Heard};
+use super::timekeeping;
 use super::facts::{ClockState, Health, ResolverHealth, Trouble};
 use crate::clock::Clock;
 use crate::resolver::Resolver;
@@ -179,8 +181,13 @@ impl Vigil {
                 memory.step = Some((now, moved));
             }
         }
+        // A clock that a test sets is nobody's to keep.
+        let unsynchronised_since = match clock {
+            Clock::System => timekeeping::alone_since(Path::new(timekeeping::TIMESYNC), now),
+            Clock::Set(_) => None,
+        };
         memory.step = memory.step.filter(|(at, _)| now.seconds_since(*at).abs() < DAY);
-        (before.map(|(_, then)| then), ClockState { unsynchronised_since: None, step: memory.step })
+        (before.map(|(_, then)| then), ClockState { unsynchronised_since, step: memory.step })
     }
 
     /// The canaries that were chosen for this resolver a short while ago.
