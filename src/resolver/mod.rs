@@ -172,6 +172,12 @@ impl Resolver {
         }
     }
 
+    /// What the name servers answer for a name that has a pin; nothing without a pin, or without a server to ask.
+    pub async fn behind_pin(&self, name: &DnsName) -> Option<Resolution> {
+        let is_asked = self.pin(name).is_some() && !self.servers_for(name).is_empty();
+        if is_asked { Some(self.ask(name).await) } else { None }
+    }
+
     /// The pin that answers for a name, if one does.
     pub fn pin(&self, name: &DnsName) -> Option<Pin<'_>> {
         self.pins.find(name)

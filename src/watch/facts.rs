@@ -24,8 +24,8 @@ pub struct Facts<'a> {
     pub resolvers: Option<&'a [ResolverHealth]>,
     /// Of which targets, by their keys, name servers say that there is no such name, and since when.
     pub absent: Option<&'a BTreeMap<String, Timestamp>>,
-    /// Names that lead elsewhere than they did.
-    pub drifts: Option<&'a [Drift]>,
+    /// What name servers say of names that have a pin.
+    pub pins: Option<&'a [Pinned]>,
     /// The issuers that sign, and the root.
     pub authorities: Option<&'a [Authority]>,
     /// The longest lifetime that any profile gives.
@@ -94,15 +94,37 @@ pub struct ResolverHealth {
     pub answer: String,
 }
 
-/// A name that leads elsewhere than it did.
+/// A name that has a pin.
 #[derive(Clone, Debug)]
-pub struct Drift {
+pub struct Pinned {
     /// The name.
     pub name: String,
-    /// Since when.
+    /// What name servers say of it.
+    pub footing: Footing,
+    /// Since when they say so.
     pub since: Timestamp,
-    /// What disagrees, in one sentence with the addresses.
-    pub detail: String,
+    /// When they were last asked.
+    pub at: Timestamp,
+}
+
+/// What name servers say of a name that has a pin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Footing {
+    /// They know an address of the pin.
+    Agrees,
+    /// They know no such name.
+    Alone,
+    /// They know other addresses alone: which, in one sentence.
+    Differs(String),
+    /// They say nothing.
+    Unknown,
+}
+
+impl Pinned {
+    /// Whether it was so twice, a minute or more apart.
+    pub fn is_sure(&self) -> bool {
+        self.at.seconds_since(self.since) >= 60
+    }
 }
 
 /// An issuer or the root.

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`directory`], [`look`] | what there is to look at, and what is seen there |
 //! | `canary` | names by which it is told whether name servers are well |
+//! | [`pins`] | what name servers say of names that have a pin |
 //! | [`facts`], `survey`, [`vigil`] | what is known at a moment, read from the store and remembered from round to round |
 //! | `timekeeping` | whether something keeps the clock in step |
 //! | [`rule`] | the rules as data: when, how bad, how often again |
@@ -20,6 +21,7 @@ pub mod directory;
 pub mod facts;
 pub mod keep;
 pub mod look;
+pub mod pins;
 pub mod round;
 pub mod rule;
 pub mod rules;

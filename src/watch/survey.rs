@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use acme::identifier::Identifier;
+use acme::identifier::{DnsName, Identifier};
 use acme::lineage::{self, Lineage, Served};
 use acme::renewal::Thresholds;
 use acme::severity::Severity;
@@ -19,8 +19,8 @@ use super::book::Book;
 use super::canary::Canaries;
 use super::deliver;
 use super::facts::{
-    Authority, ClockState, Facts, Failed, Health, ListAge, Listener, NewName, OwnCertificate, Prober,
-    ResolverHealth, SinkState, Succeeded, Trouble, Validations,
+    Authority, ClockState, Facts, Failed, Footing, Health, ListAge, Listener, NewName, OwnCertificate,
+    Pinned, Prober, ResolverHealth, SinkState, Succeeded, Trouble, Validations,
 };
 use super::round::Scene;
 use super::rule::Rule;
@@ -35,6 +35,7 @@ pub(super) struct Survey {
     validations: Option<Validations>,
     resolvers: Option<Vec<ResolverHealth>>,
     absent: BTreeMap<String, Timestamp>,
+    pins: Option<Vec<Pinned>>,
     authorities: Vec<Authority>,
     longest: Duration,
     own: Option<OwnCertificate>,
@@ -62,17 +63,20 @@ impl Survey {
             Some(last) => new_names(store, book, last, now).await,
             None => Ok(Vec::new()),
         };
+        let pins =
+            vigil.pins(|name| DnsName::parse(name).is_ok_and(|name| scene.resolver.pin(&name).is_some()));
         let mut own = scene.own.clone();
         if let Some(own) = &mut own {
             own.shown = read(listener(scene, now).await, "the own listener").unwrap_or(Listener::Unknown);
         }
         let sinks = deliver::facts(store, scene.alerts, now).await;
         Self {
-            lineages: read(lineages(store, book, now).await, "names"),
+            lineages: read(lineages(store, book, pins.as_deref().unwrap_or_default(), now).await, "names"),
             thresholds: scene.thresholds,
             validations: tried.map(|tried| validations(tried, now)),
             resolvers,
             absent: vigil.absent(),
+            pins,
             authorities: scene.authorities.clone(),
             longest: scene.longest,
             own,
@@ -96,7 +100,7 @@ impl Survey {
             validations: self.validations.as_ref(),
             resolvers: self.resolvers.as_deref(),
             absent: Some(&self.absent),
-            drifts: None,
+            pins: self.pins.as_deref(),
             authorities: Some(&self.authorities),
             longest: self.longest,
             own: self.own.as_ref(),
@@ -142,8 +146,14 @@ fn shown(row: &Served) -> Listener {
     }
 }
 
-/// Those that may need attention, and those that an open alert is about, each once.
-async fn lineages(store: &Store, book: &Book, now: Timestamp) -> Result<Vec<Lineage>, Error> {
+/// Those that may need attention, those that an open alert is about, and those with a pin that name servers contradict, each
+/// once.
+async fn lineages(
+    store: &Store,
+    book: &Book,
+    pins: &[Pinned],
+    now: Timestamp,
+) -> Result<Vec<Lineage>, Error> {
     let mut found = Found::default();
     let mut place = None;
     loop {
@@ -157,6 +167,9 @@ async fn lineages(store: &Store, book: &Book, now: Timestamp) -> Result<Vec<Line
             }
             None => break,
         }
+    }
+    for pinned in pins.iter().filter(|pinned| matches!(pinned.footing, Footing::Differs(_))) {
+        found.look_up(store, &pinned.name, now).await?;
     }
     for alert in book.open() {
         let missing: Vec<&String> = alert.covers.iter().filter(|key| !found.has(key)).collect();

@@ -10,8 +10,8 @@ use acme::problem::plain;
 use acme::time::Timestamp;
 
 use super::canary::{Canaries, Heard};
+use super::facts::{ClockState, Footing, Health, Pinned, ResolverHealth, Trouble};
 use super::timekeeping;
-use super::facts::{ClockState, Health, ResolverHealth, Trouble};
 use crate::clock::Clock;
 use crate::resolver::Resolver;
 
@@ -41,6 +41,7 @@ struct Memory {
     last_pass: Option<Timestamp>,
     looked: HashMap<String, Timestamp>,
     absent: BTreeMap<String, Timestamp>,
+    pins: BTreeMap<String, Pinned>,
     without: Option<Without>,
     last_round: Option<(Instant, Timestamp)>,
     step: Option<(Timestamp, i64)>,
@@ -139,6 +140,26 @@ impl Vigil {
     /// Of which targets name servers say that there is none, by their keys, and since when.
     pub fn absent(&self) -> BTreeMap<String, Timestamp> {
         lock(&self.memory).absent.clone()
+    }
+
+    /// What name servers say of these names, which have a pin. What was not asked for in two days has none any more, or is
+    /// looked at no more.
+    pub fn compared(&self, names: Vec<(String, Footing)>, now: Timestamp) {
+        let mut memory = lock(&self.memory);
+        for (name, footing) in names {
+            let before = memory.pins.get(&name).filter(|before| is_like(&before.footing, &footing));
+            let since = before.map_or(now, |before| before.since);
+            memory.pins.insert(name.clone(), Pinned { name, footing, since, at: now });
+        }
+        memory.pins.retain(|_, pinned| now.seconds_since(pinned.at) <= 2 * DAY);
+    }
+
+    /// What name servers say of names that have a pin, among those that `is_pinned` says still have; nothing before
+    /// everything was looked at.
+    pub fn pins(&self, is_pinned: impl Fn(&str) -> bool) -> Option<Vec<Pinned>> {
+        let memory = lock(&self.memory);
+        memory.last_pass?;
+        Some(memory.pins.values().filter(|pinned| is_pinned(&pinned.name)).cloned().collect())
     }
 
     /// These were looked at. What was not looked at for a day is no target any more.
@@ -243,6 +264,11 @@ impl Vigil {
         }
         memory.resolvers.values().cloned().collect()
     }
+}
+
+/// Whether name servers say the same; by which addresses they differ does not count.
+fn is_like(one: &Footing, other: &Footing) -> bool {
+    std::mem::discriminant(one) == std::mem::discriminant(other)
 }
 
 fn fail(health: &Mutex<Health>, what: &str, now: Timestamp) {

@@ -69,3 +69,39 @@ async fn an_outage_of_dns_is_no_all_clear_for_what_is_served() {
     world.through(13 * HOUR, 14 * HOUR, 10 * 60).await;
     assert_eq!(fallback(world.titles()).len(), 2, "{:?}", world.titles());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pin_that_the_name_server_contradicts_is_told_and_one_that_it_does_not_know_is_not() {
+    let world = World::new(
+        "[resolver.pins]\n\"a.corp.lan\" = [\"127.0.0.1\"]\n\"b.corp.lan\" = [\"127.0.0.1\"]\n\
+         \"c.corp.lan\" = [\"127.0.0.1\"]",
+    )
+    .await;
+    let mut services = Vec::new();
+    for name in ["a.corp.lan", "b.corp.lan", "c.corp.lan"] {
+        services.push((name, world.issue(name).await));
+    }
+    let _nginx = world.nginx(&services).await;
+    world.dns.set("a.corp.lan", Answer::addresses(&["127.0.0.77", "127.0.0.1"]));
+    world.dns.set("b.corp.lan", Answer::NxDomain);
+    world.dns.set("c.corp.lan", Answer::Silence);
+    world.through(30, HOUR, 10 * 60).await;
+    assert_eq!(world.titles(), Vec::<String>::new(), "nothing contradicts them");
+
+    world.dns.set("a.corp.lan", Answer::addresses(&["127.0.0.77"]));
+    world.through(2 * HOUR, 3 * HOUR, 10 * 60).await;
+    let told = world.told();
+    assert_eq!(told.len(), 1, "{:?}", world.titles());
+    let text = told[0].to_string();
+    assert!(text.contains("a.corp.lan") && text.contains("127.0.0.77"), "{text}");
+    assert!(text.contains("the pin a.corp.lan says 127.0.0.1"), "{text}");
+
+    // A server that says nothing does not agree.
+    world.dns.set("a.corp.lan", Answer::ServFail);
+    world.through(4 * HOUR, 5 * HOUR, 10 * 60).await;
+    assert_eq!(world.told().len(), 1, "{:?}", world.titles());
+    world.dns.set("a.corp.lan", Answer::addresses(&["127.0.0.1"]));
+    world.through(6 * HOUR, 7 * HOUR, 10 * 60).await;
+    assert_eq!(world.told().len(), 2, "{:?}", world.titles());
+    assert!(world.titles()[1].contains("agree"), "{:?}", world.titles());
+}

@@ -8,10 +8,10 @@ use acme::verdict::Verdict;
 
 use super::lineage::{Watched, name, watched};
 use super::outage;
-use super::served::{is_fresh, is_unreachable, is_untrusted, last_seen};
+use super::served::{is_fresh, is_lately, is_unreachable, is_untrusted, last_seen};
 use super::text::{lines, span, title};
 use crate::watch::book::Alert;
-use crate::watch::facts::{Facts, Listener};
+use crate::watch::facts::{Facts, Footing, Listener};
 use crate::watch::rule::Rule;
 
 /// What is known of the end of an alert.
@@ -87,7 +87,6 @@ pub(super) fn ending(facts: &Facts<'_>, alert: &Alert, now: Timestamp) -> Ending
             gone(facts.prober.is_some(), format!("The prober is through again after {after}"))
         }
         Rule::NewNameIssued => Ending::Dropped,
-        Rule::ResolverDrift if facts.drifts.is_none() && facts.lineages.is_none() => Ending::Unknown,
         _ => of_lineage(facts, alert, now),
     }
 }
@@ -127,13 +126,30 @@ fn of_lineage(facts: &Facts<'_>, alert: &Alert, now: Timestamp) -> Ending {
                 View::Seen(_) => Ending::Gone(title(&format!("{who}: reachable")), Vec::new()),
             }
         }
-        Rule::ResolverDrift => match view(facts, lineage, now) {
-            View::Old => Ending::Unknown,
-            View::Blind => Ending::Unseen,
-            View::Gone => no_name(lineage),
-            View::Seen(_) => Ending::Gone(title(&format!("{who}: agrees")), Vec::new()),
-        },
+        Rule::ResolverDrift => drifted(facts, lineage, alert, now),
         _ => served(facts, lineage, alert, now),
+    }
+}
+
+fn drifted(facts: &Facts<'_>, lineage: &Lineage, alert: &Alert, now: Timestamp) -> Ending {
+    let who = alert.key.strip_prefix("drift:").unwrap_or("the name");
+    let gone = |what: &str| Ending::Gone(title(&format!("{who}: {what}")), Vec::new());
+    let Some(pins) = facts.pins else { return Ending::Unknown };
+    if let Some(pinned) = pins.iter().find(|pinned| pinned.name == who) {
+        return match &pinned.footing {
+            _ if !pinned.is_sure() || !is_lately(facts, pinned.at, now) => Ending::Unknown,
+            Footing::Unknown => Ending::Unseen,
+            Footing::Alone => gone("no name server contradicts its pin any more"),
+            Footing::Agrees => gone("its pin and the name server agree"),
+            // The condition holds, and is another lineage's.
+            Footing::Differs(_) => Ending::Unknown,
+        };
+    }
+    match view(facts, lineage, now) {
+        View::Old => Ending::Unknown,
+        View::Blind => Ending::Unseen,
+        View::Gone => no_name(lineage),
+        View::Seen(_) => gone("agrees"),
     }
 }
 

@@ -19,7 +19,6 @@ pub(super) fn conditions(facts: &Facts<'_>, now: Timestamp) -> Vec<Condition> {
     conditions.extend(works(facts, now));
     conditions.extend(clock(facts, now));
     conditions.extend(resolvers(facts, now));
-    conditions.extend(drifts(facts, now));
     conditions.extend(prober(facts, now));
     conditions.extend(sinks(facts, now));
     conditions.extend(new_names(facts));
@@ -216,28 +215,6 @@ fn resolvers(facts: &Facts<'_>, now: Timestamp) -> Vec<Condition> {
         )
     })
     .collect()
-}
-
-fn drifts(facts: &Facts<'_>, now: Timestamp) -> Vec<Condition> {
-    let drifts = facts.drifts.unwrap_or_default().iter().map(|drift| Condition {
-        names: vec![drift.name.clone()],
-        cause: Some(format!("dns:{}", drift.name)),
-        ..condition(
-            (Rule::ResolverDrift, format!("drift:{}", drift.name), Severity::Warning),
-            drift.since,
-            now,
-            &format!("{} leads elsewhere than it did", drift.name),
-            [
-                "the next validation goes there".into(),
-                format!("since {}: {}", drift.since, quote(&drift.detail)),
-                format!(
-                    "try: ca-ctl resolve {}; a pin that is wrong stands under [resolver.pins]",
-                    drift.name
-                ),
-            ],
-        )
-    });
-    drifts.collect()
 }
 
 fn prober(facts: &Facts<'_>, now: Timestamp) -> Option<Condition> {

@@ -12,7 +12,7 @@ use acme::verdict::Verdict;
 use super::Condition;
 use super::lineage::{about, last_order, name};
 use super::text::{NIXOS, lines, quote, some, span, title};
-use crate::watch::facts::Facts;
+use crate::watch::facts::{Facts, Footing, Pinned};
 use crate::watch::rule::Rule;
 
 /// What holds of what a lineage's targets serve.
@@ -27,6 +27,7 @@ pub(super) fn conditions(
     conditions.extend(wrong(lineage, &rows, now));
     conditions.extend(clock(lineage, &rows, now));
     conditions.extend(drift(lineage, &rows, now));
+    conditions.extend(pins(facts, lineage, now));
     if standing.is_some_and(|standing| standing.state >= State::Due) {
         conditions.extend(unreachable(lineage, &rows, now));
     }
@@ -35,9 +36,14 @@ pub(super) fn conditions(
 
 /// Whether the row is what was seen lately; what was seen before the prober stalled says nothing of now.
 pub(super) fn is_fresh(facts: &Facts<'_>, row: &Served, now: Timestamp) -> bool {
+    is_lately(facts, row.at, now)
+}
+
+/// Whether that was within a few turns of the prober.
+pub(super) fn is_lately(facts: &Facts<'_>, at: Timestamp, now: Timestamp) -> bool {
     let interval =
         facts.prober.map(|prober| i64::try_from(prober.interval.as_secs()).unwrap_or(i64::MAX / 4));
-    now.seconds_since(row.at) <= interval.map_or(DAY, |interval| (3 * interval).max(HOUR))
+    now.seconds_since(at) <= interval.map_or(DAY, |interval| (3 * interval).max(HOUR))
 }
 
 /// Something that stands where a certificate ought to be, or nothing.
@@ -315,6 +321,32 @@ fn drift(lineage: &Lineage, rows: &[&Served], now: Timestamp) -> Option<Conditio
         cause: Some(format!("dns:{host}")),
         ..about(lineage, Rule::ResolverDrift, format!("drift:{host}"), now)
     })
+}
+
+/// Names whose pin the name server contradicts.
+fn pins(facts: &Facts<'_>, lineage: &Lineage, now: Timestamp) -> Vec<Condition> {
+    let of_lineage = |pinned: &&Pinned| lineage.names.contains(&pinned.name);
+    let condition = |pinned: &Pinned| {
+        let Footing::Differs(detail) = &pinned.footing else { return None };
+        if !pinned.is_sure() || !is_lately(facts, pinned.at, now) {
+            return None;
+        }
+        let host = &pinned.name;
+        Some(Condition {
+            severity: Severity::Warning,
+            title: title(&format!("{host}: its pin and the name server disagree")),
+            lines: lines([
+                "the CA goes where the pin says, everybody else where the name server says".into(),
+                format!("since {}: {}", pinned.since, quote(detail)),
+                format!("try: ca-ctl resolve {host}; a pin that is wrong stands under [resolver.pins]"),
+                format!("meant to be so? ca-ctl alerts ack drift:{host}"),
+            ]),
+            since: pinned.since,
+            cause: Some(format!("dns:{host}")),
+            ..about(lineage, Rule::ResolverDrift, format!("drift:{host}"), now)
+        })
+    };
+    facts.pins.unwrap_or_default().iter().filter(of_lineage).filter_map(condition).collect()
 }
 
 fn unreachable(lineage: &Lineage, rows: &[&Served], now: Timestamp) -> Option<Condition> {

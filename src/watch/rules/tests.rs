@@ -339,6 +339,46 @@ fn one_success_or_too_few_failures_are_no_outage() {
     assert_eq!(outage(&refused), 0, "two hosts may be down at once");
 }
 
+/// What name servers say of a name with a pin, for so many minutes.
+fn pinned(name: &str, footing: Footing, minutes: i64) -> Pinned {
+    Pinned { name: name.into(), footing, since: at(-minutes * 60), at: at(0) }
+}
+
+#[test]
+fn a_pin_that_the_name_server_contradicts_is_told_when_seen_twice_and_ends_when_it_says_otherwise_twice() {
+    let differs = || Footing::Differs("the pin a.lan says 10.0.0.1, and 10.0.0.53 says 10.0.0.2".into());
+    let of = |lineage: &Lineage, pins: Option<&[Pinned]>, book: &Book| {
+        let lineages = [lineage.clone()];
+        judge(&Facts { lineages: Some(&lineages), pins, ..Facts::default() }, book, at(0))
+    };
+    let mut well = lineage("a.lan", 10);
+    served(&mut well, Verdict::Ok, 60);
+    let empty = Book::default();
+    let once = [pinned("a.lan", differs(), 0)];
+    assert_eq!(of(&well, Some(&once), &empty).conditions, []);
+    let twice = [pinned("a.lan", differs(), 10)];
+    let told = of(&well, Some(&twice), &empty);
+    whole(&told.conditions);
+    assert_eq!(told.conditions[0].key, "drift:a.lan");
+    assert!(told.conditions[0].lines.iter().any(|line| line.contains("10.0.0.53 says 10.0.0.2")));
+    let mut forgotten = well.clone();
+    forgotten.care.forgotten_at = Some(at(-60));
+    assert_eq!(of(&forgotten, Some(&twice), &empty).conditions, []);
+    let other = [pinned("b.lan", differs(), 10)];
+    assert_eq!(of(&well, Some(&other), &empty).conditions, []);
+
+    let mut book = Book::default();
+    book.step(&told, at(0), &Schedule::default());
+    let ending = |pins: Option<&[Pinned]>| of(&well, pins, &book).endings.remove("drift:a.lan").unwrap();
+    assert_eq!(ending(None), Ending::Unknown, "the server was started anew");
+    assert_eq!(ending(Some(&[pinned("a.lan", Footing::Unknown, 600)])), Ending::Unseen);
+    assert_eq!(ending(Some(&[pinned("a.lan", Footing::Agrees, 0)])), Ending::Unknown, "once");
+    let text = "a.lan: its pin and the name server agree";
+    let agrees = ending(Some(&[pinned("a.lan", Footing::Agrees, 10)]));
+    assert_eq!(agrees, Ending::Gone(text.into(), Vec::new()));
+    assert!(matches!(ending(Some(&[])), Ending::Gone(..)), "there is no pin any more");
+}
+
 #[test]
 fn the_own_certificate_is_told_of_with_the_reason_and_by_what_the_listener_shows() {
     let trouble = |minutes: i64| Some(Trouble { since: at(-minutes * 60), what: "the key is gone".into() });
@@ -486,8 +526,9 @@ fn what_the_ca_needs_itself_is_watched_as_well() {
         since: at(-300),
         answer: "timeout".into(),
     }];
-    let drifts =
-        [Drift { name: "a.lan".into(), since: at(-60), detail: "pin 10.0.0.1, DNS 10.0.0.2".into() }];
+    let detail = "the pin a.lan says 10.0.0.1, and 10.0.0.53 says 10.0.0.2";
+    let pins = [pinned("a.lan", Footing::Differs(detail.into()), 10)];
+    let lineages = [lineage("a.lan", 10)];
     let sinks = [SinkState { name: "ntfy".into(), oldest: Some(at(-16 * 60)), waiting: 3, broken: None }];
     let new = [NewName { names: vec!["n.lan".into()], owner: None, at: at(-1), is_outside: false }];
     let facts = Facts {
@@ -500,7 +541,8 @@ fn what_the_ca_needs_itself_is_watched_as_well() {
         clock: Some(&clock),
         prober: Some(&prober),
         resolvers: Some(&resolvers),
-        drifts: Some(&drifts),
+        lineages: Some(&lineages),
+        pins: Some(&pins),
         sinks: Some(&sinks),
         new_names: &new,
         ..Facts::default()
