@@ -22,6 +22,7 @@ use super::status::{Authority, authorities, worst};
 use crate::config::Config;
 use crate::probe::judge::severity;
 use crate::watch::book::{self as alert, Alert};
+use crate::watch::ends::Near;
 use crate::watch::keep;
 
 /// One line and an exit status for Nagios: 0 good, 1 warning, 2 critical, 3 unknown
@@ -164,26 +165,22 @@ async fn ca(config: &Config, store: &Store, now: Timestamp) -> anyhow::Result<Fo
     let mut state = judge(&all, config, now);
     let mut texts: Vec<String> = Vec::new();
     let mut perfdata = Vec::new();
-    let longest = longest(config);
+    let limits = Near::authority(longest(config));
     for (number, one) in all.iter().enumerate() {
         let Some(end) = one.not_after else { continue };
         texts.push(format!("{} '{}' {} left", one.role, one.name, left(end, now)));
         let label = if number < 2 { one.role.to_owned() } else { format!("{}{number}", one.role) };
-        let (warn, critical) = (longest.as_secs() + MARGIN.as_secs(), CRITICAL.as_secs());
-        perfdata.push(format!("{label}_left={}s;{warn}:;{critical}:", end.seconds_since(now)));
+        let Near { warning, critical } = limits;
+        perfdata.push(format!("{label}_left={}s;{warning}:;{critical}:", end.seconds_since(now)));
     }
     let lists = store.lists().await?;
     if let Some(first) = lists.iter().min_by_key(|list| list.next_update) {
-        let period = first.next_update.seconds_since(first.this_update).max(1);
+        let limits = Near::list(first.this_update, first.next_update);
         let left = first.next_update.seconds_since(now);
-        state = state.max(match left {
-            left if left < 0 => health::State::Critical,
-            left if left < period / 3 => health::State::Warning,
-            _ => health::State::Ok,
-        });
+        state = state.max(state_of(limits.judge(first.next_update, now)));
         texts
             .push(format!("list of revoked certificates {} left", super::span::left(first.next_update, now)));
-        perfdata.push(format!("crl_left={left}s;{}:;0:", period / 3));
+        perfdata.push(format!("crl_left={left}s;{}:;{}:", limits.warning, limits.critical));
     }
     Ok(Found { check: "CA", state, text: texts.join(", "), perfdata: perfdata.join(" ") })
 }
@@ -267,17 +264,24 @@ fn shortened(all: &[String]) -> String {
 
 /// The CA's own certificates: of the issuers the best counts, because it can sign.
 pub(super) fn judge(authorities: &[Authority], config: &Config, now: Timestamp) -> health::State {
-    let longest = longest(config);
+    let limits = Near::authority(longest(config));
     let of = |one: &Authority| match (one.not_before, one.not_after) {
-        (Some(begin), Some(end)) if begin <= now && end > now.plus(CRITICAL) => {
-            if end < now.plus(longest).plus(MARGIN) { health::State::Warning } else { health::State::Ok }
-        }
+        (Some(begin), Some(end)) if begin <= now => state_of(limits.judge(end, now)),
         (Some(_), Some(_)) => health::State::Critical,
         _ => health::State::Unknown,
     };
     let root = authorities.iter().filter(|one| one.role == "root").map(of).max();
     let issuer = authorities.iter().filter(|one| one.role == "issuer").map(of).min();
     root.max(issuer).unwrap_or(health::State::Unknown)
+}
+
+/// The state for what is known of an end.
+fn state_of(near: Option<(Severity, Timestamp)>) -> health::State {
+    match near {
+        None => health::State::Ok,
+        Some((Severity::Warning | Severity::Info, _)) => health::State::Warning,
+        Some((Severity::Critical | Severity::Urgent, _)) => health::State::Critical,
+    }
 }
 
 /// The longest life that a profile gives: what is issued must end before its issuer.
@@ -292,6 +296,3 @@ fn as_word<S: serde::Serializer>(state: &health::State, serializer: S) -> Result
 
 const SHOWN: usize = 3;
 const PAGE: u32 = 1_000;
-/// How much longer than the longest life the CA's own certificates should last, and when somebody must look.
-const MARGIN: Duration = Duration::from_secs(30 * 86_400);
-const CRITICAL: Duration = Duration::from_secs(14 * 86_400);

@@ -8,6 +8,7 @@
 //! | [`pins`] | what name servers say of names that have a pin |
 //! | [`facts`], `survey`, [`vigil`] | what is known at a moment, read from the store and remembered from round to round |
 //! | `timekeeping` | whether something keeps the clock in step |
+//! | [`ends`] | when the end of what the CA stands on is near |
 //! | [`rule`] | the rules as data: when, how bad, how often again |
 //! | [`rules`] | from the facts to the conditions that hold |
 //! | [`book`] | from conditions to alerts: once each, again when it is time, and over when it is over |
@@ -18,6 +19,7 @@ pub mod book;
 mod canary;
 pub mod deliver;
 pub mod directory;
+pub mod ends;
 pub mod facts;
 pub mod keep;
 pub mod look;

@@ -7,6 +7,7 @@ use acme::time::Timestamp;
 
 use super::Condition;
 use super::text::{count, left, lines, quote, span, title};
+use crate::watch::ends::Near;
 use crate::watch::facts::{Facts, Listener};
 use crate::watch::rule::Rule;
 
@@ -50,20 +51,13 @@ fn condition<const N: usize>(
 }
 
 fn authorities(facts: &Facts<'_>, now: Timestamp) -> Vec<Condition> {
-    let longest = i64::try_from(facts.longest.as_secs()).unwrap_or(i64::MAX / 4);
+    let limits = Near::authority(facts.longest);
     let near = facts.authorities.unwrap_or_default().iter().filter_map(|authority| {
-        let remaining = authority.not_after.seconds_since(now);
-        let severity = match remaining {
-            ..=FORTNIGHT => Severity::Critical,
-            remaining if remaining < longest + MONTH => Severity::Warning,
-            _ => return None,
-        };
-        let from = authority.not_after.unix()
-            - if severity == Severity::Critical { FORTNIGHT } else { longest + MONTH };
+        let (severity, since) = limits.judge(authority.not_after, now)?;
         let what = if authority.is_root { "root" } else { "issuer" };
         Some(condition(
             (Rule::CaChainExpiring, format!("ca:{}", authority.key_id), severity),
-            Timestamp::from_unix(from),
+            since,
             now,
             &format!("The {what} {} ends: {}", quote(&authority.name), left(authority.not_after, now)),
             [
@@ -114,13 +108,8 @@ fn own(facts: &Facts<'_>, now: Timestamp) -> Option<Condition> {
 
 fn lists(facts: &Facts<'_>, now: Timestamp) -> Vec<Condition> {
     let old = facts.lists.unwrap_or_default().iter().filter_map(|list| {
-        let period = list.next_update.seconds_since(list.this_update);
-        let two_thirds = Timestamp::from_unix(list.this_update.unix() + period / 3 * 2);
-        let (severity, since) = match now {
-            now if now > list.next_update => (Severity::Critical, list.next_update),
-            now if now > two_thirds => (Severity::Warning, two_thirds),
-            _ => return None,
-        };
+        let limits = Near::list(list.this_update, list.next_update);
+        let (severity, since) = limits.judge(list.next_update, now)?;
         Some(condition(
             (Rule::CrlStale, format!("crl:{}", list.issuer), severity),
             since,
@@ -284,6 +273,3 @@ fn new_names(facts: &Facts<'_>) -> Vec<Condition> {
 }
 
 const HOUR: i64 = 3_600;
-const DAY: i64 = 86_400;
-const FORTNIGHT: i64 = 14 * DAY;
-const MONTH: i64 = 30 * DAY;
