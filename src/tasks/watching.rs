@@ -72,9 +72,6 @@ async fn probe_within(app: &Arc<App>, spread: Duration) -> anyhow::Result<()> {
         let pace =
             Pace { concurrency: settings.concurrency, spread: spread.min(settings.interval / 20), seed };
         let seen = lookout.pass(&app.store, &Arc::new(directory), &due, pace, &app.clock).await?;
-        let resolver = live.validator.resolver();
-        let pinned = pins::pinned(resolver, &due);
-        app.vigil.compared(pins::compare(resolver, pinned).await, app.clock.now());
         let turns = look::keep(&app.store, &seen, Some(&targets)).await?;
         let is_new = |key: &str| turns.iter().any(|turn| turn.target == key && turn.verdict != Verdict::Ok);
         // What is found for the first time and is not well is looked at again soon: two looks make an alert.
@@ -91,6 +88,9 @@ async fn probe_within(app: &Arc<App>, spread: Duration) -> anyhow::Result<()> {
         for turn in &turns {
             tell_turn(turn);
         }
+        let resolver = live.validator.resolver();
+        let pinned = pins::pinned(resolver, &due);
+        app.vigil.compared(pins::compare(resolver, pinned).await, app.clock.now());
     }
     app.vigil.passed(app.clock.now());
     Ok(())

@@ -3,15 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use acme::failure::Lookup;
 use acme::identifier::{DnsName, Identifier};
 use acme::problem::plain;
 use acme::time::Timestamp;
+use store::Error;
 use store::attempts::Tried;
 use store::care::Cares;
 use tokio::task::JoinSet;
 
+use super::round::Scene;
+use super::vigil::Vigil;
 use crate::resolver::Resolver;
 
 /// The names by which each server is known, the latest first; servers as they are configured.
@@ -123,6 +127,25 @@ impl Canaries {
     }
 }
 
+/// The names by which name servers are known. They are chosen anew now and then, not in each round; but what was validated
+/// lately is taken at once where there were none.
+pub(super) async fn known(
+    vigil: &Vigil,
+    scene: &Scene<'_>,
+    lately: &[Tried],
+    now: Timestamp,
+) -> Result<Arc<Canaries>, Error> {
+    if let Some(known) = vigil.canaries(scene.resolver, now)
+        && (!known.is_empty() || lately.is_empty())
+    {
+        return Ok(known);
+    }
+    let before = scene.store.validations_since(now.minus(LONG), MOST).await?;
+    let cares = scene.store.cares().await?;
+    let canaries = Canaries::choose(lately.iter().chain(&before), &cares, scene.resolver, now);
+    Ok(vigil.choose(canaries, scene.resolver, now))
+}
+
 async fn ask(resolver: &Arc<Resolver>, names: BTreeSet<DnsName>) -> Vec<Lookup> {
     let mut asked = JoinSet::new();
     for name in names {
@@ -153,6 +176,9 @@ fn is_fixed(server: &str) -> bool {
     matches!(server, "pin" | "literal")
 }
 
+/// How far back a name is looked for that a server knew, and in how many validations.
+const LONG: Duration = Duration::from_secs(90 * 86_400);
+const MOST: u32 = 200;
 /// By how many names a server is known, and how many servers are listened to.
 const EACH: usize = 3;
 const SERVERS: usize = 16;

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`directory`], [`look`] | what there is to look at, and what is seen there |
 //! | `canary` | names by which it is told whether name servers are well |
+//! | `own` | what the own listener shows |
 //! | [`pins`] | what name servers say of names that have a pin |
 //! | [`facts`], `survey`, [`vigil`] | what is known at a moment, read from the store and remembered from round to round |
 //! | `timekeeping` | whether something keeps the clock in step |
@@ -23,6 +24,7 @@ pub mod ends;
 pub mod facts;
 pub mod keep;
 pub mod look;
+mod own;
 pub mod pins;
 pub mod round;
 pub mod rule;

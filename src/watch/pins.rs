@@ -64,7 +64,7 @@ fn list(addresses: &[IpAddr]) -> String {
 
 /// How many names with a pin are asked for in a pass; whoever pins more than this has no name server.
 const MOST: usize = 256;
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 16;
 const DETAIL: usize = 119;
 
 #[cfg(test)]

@@ -3,21 +3,16 @@
 //! read is left out, and said in the log: no alert ends for want of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use acme::identifier::{DnsName, Identifier};
-use acme::lineage::{self, Lineage, Served};
+use acme::lineage::{self, Lineage};
 use acme::renewal::Thresholds;
-use acme::severity::Severity;
 use acme::time::Timestamp;
-use acme::verdict::Verdict;
 use store::attempts::Tried;
 use store::{Error, Store};
 
 use super::book::Book;
-use super::canary::Canaries;
-use super::deliver;
 use super::facts::{
     Authority, ClockState, Facts, Failed, Footing, Health, ListAge, Listener, NewName, OwnCertificate,
     Pinned, Prober, ResolverHealth, SinkState, Succeeded, Trouble, Validations,
@@ -25,8 +20,8 @@ use super::facts::{
 use super::round::Scene;
 use super::rule::Rule;
 use super::vigil::Vigil;
+use super::{canary, deliver, own};
 use crate::notify::trouble_key;
-use crate::probe::judge::severity;
 
 /// The facts, with what they point at.
 pub(super) struct Survey {
@@ -54,7 +49,7 @@ impl Survey {
         let (last, clock) = vigil.round(scene.clock, now);
         let store = scene.store;
         let tried = read(store.validations_since(now.minus(LATELY), MOST_TRIED).await, "validations");
-        let canaries = canaries(vigil, scene, tried.as_deref().unwrap_or_default(), now).await;
+        let canaries = canary::known(vigil, scene, tried.as_deref().unwrap_or_default(), now).await;
         let resolvers = match read(canaries, "names that name servers know") {
             Some(canaries) => Some(vigil.listen(scene.resolver, &canaries, now).await),
             None => None,
@@ -67,7 +62,8 @@ impl Survey {
             vigil.pins(|name| DnsName::parse(name).is_ok_and(|name| scene.resolver.pin(&name).is_some()));
         let mut own = scene.own.clone();
         if let Some(own) = &mut own {
-            own.shown = read(listener(scene, now).await, "the own listener").unwrap_or(Listener::Unknown);
+            own.shown =
+                read(own::listener(scene, now).await, "the own listener").unwrap_or(Listener::Unknown);
         }
         let sinks = deliver::facts(store, scene.alerts, now).await;
         Self {
@@ -117,33 +113,6 @@ impl Survey {
 
 fn read<T>(found: Result<T, Error>, what: &str) -> Option<T> {
     found.inspect_err(|error| tracing::error!(%error, "what is known of {what} cannot be read")).ok()
-}
-
-/// What the own listener was seen to show, twice: who is started anew is silent for a moment.
-async fn listener(scene: &Scene<'_>, now: Timestamp) -> Result<Listener, Error> {
-    let Some(target) = &scene.own_at else { return Ok(Listener::Unwatched) };
-    let seen = scene.store.observations_of(&target.host.to_string()).await?;
-    let key = target.key();
-    let Some(row) = seen.iter().map(|seen| &seen.served).find(|row| row.target == key) else {
-        return Ok(Listener::Unwatched);
-    };
-    let is_old = row.at.plus(scene.probed_every * 3) < now;
-    Ok(if is_old { Listener::Unknown } else { shown(row) })
-}
-
-/// What a row says of the own listener: bad is what nobody else may show either, and silence.
-fn shown(row: &Served) -> Listener {
-    let is_twice = row.samples >= 2 && row.at.seconds_since(row.since) >= MINUTE;
-    let is_silent = matches!(row.verdict, Verdict::TcpRefused | Verdict::TcpTimeout);
-    match row.verdict {
-        _ if !is_twice => Listener::Unknown,
-        Verdict::Ok | Verdict::OkPrevious | Verdict::Expiring => Listener::Well,
-        verdict if is_silent || severity(verdict) >= Some(Severity::Critical) => {
-            let what = format!("{} shows {verdict}: {}", row.target, row.detail);
-            Listener::Bad(Trouble { since: row.since, what })
-        }
-        _ => Listener::Unknown,
-    }
 }
 
 /// Those that may need attention, those that an open alert is about, and those with a pin that name servers contradict, each
@@ -240,25 +209,6 @@ fn validations(tried: Vec<Tried>, now: Timestamp) -> Validations {
     validations
 }
 
-/// The names by which name servers are known. They are chosen anew now and then, not in each round; but what was validated
-/// lately is taken at once where there were none.
-async fn canaries(
-    vigil: &Vigil,
-    scene: &Scene<'_>,
-    lately: &[Tried],
-    now: Timestamp,
-) -> Result<Arc<Canaries>, Error> {
-    if let Some(known) = vigil.canaries(scene.resolver, now)
-        && !(known.is_empty() && !lately.is_empty())
-    {
-        return Ok(known);
-    }
-    let before = scene.store.validations_since(now.minus(LONG), MOST_CANARIES).await?;
-    let cares = scene.store.cares().await?;
-    let canaries = Canaries::choose(lately.iter().chain(&before), &cares, scene.resolver, now);
-    Ok(vigil.choose(canaries, scene.resolver, now))
-}
-
 /// Names with their first certificate since a moment. When a whole fleet moves in, the first of them stand for the others.
 async fn new_names(
     store: &Store,
@@ -328,11 +278,7 @@ fn sink(fact: &deliver::SinkFact, book: &Book) -> SinkState {
 
 /// How far back a validation says something about now.
 const LATELY: Duration = Duration::from_secs(30 * 60);
-/// How far back a name is looked for that a server knew.
-const LONG: Duration = Duration::from_secs(90 * 86_400);
 const MOST_TRIED: u32 = 2_000;
-const MOST_CANARIES: u32 = 200;
-const MINUTE: i64 = 60;
 const MOST_NEW: u32 = 50;
 /// How many of them wait for the digest at most.
 const MOST_WAITING: usize = 200;
@@ -379,34 +325,6 @@ mod tests {
         let failed: Vec<_> = found.failed.iter().map(|f| (f.lineage.as_str(), f.at.unix() / 60)).collect();
         assert_eq!(failed, [("b.lan", 6), ("a.lan", 9)]);
         assert_eq!(found.succeeded.len(), 1);
-    }
-
-    #[test]
-    fn the_own_listener_is_bad_when_it_shows_twice_what_nobody_may_show() {
-        let of = |verdict: Verdict, minutes: i64| {
-            let row = Served {
-                target: "ca.lan:8443".into(),
-                address: None,
-                verdict,
-                since: Timestamp::from_unix(0),
-                at: Timestamp::from_unix(minutes * 60),
-                samples: u32::try_from(minutes).unwrap() + 1,
-                serial: None,
-                spki: None,
-                not_after: None,
-                product: None,
-                detail: "self-signed".into(),
-            };
-            match shown(&row) {
-                Listener::Well => "well".to_owned(),
-                Listener::Bad(trouble) => trouble.what,
-                _ => "-".to_owned(),
-            }
-        };
-        assert_eq!(of(Verdict::FallbackCert, 0), "-", "once");
-        assert_eq!(of(Verdict::FallbackCert, 1), "ca.lan:8443 shows fallback_cert: self-signed");
-        assert!(of(Verdict::TcpRefused, 1).contains("tcp_refused"));
-        assert_eq!([of(Verdict::Ok, 1), of(Verdict::ProbeError, 1)], ["well", "-"]);
     }
 
     #[test]

@@ -4,25 +4,20 @@
 //!
 //! The directory is there while timesyncd runs, and the file in it is touched on each synchronisation (systemd-timesyncd(8)).
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use acme::time::Timestamp;
 
 /// Since when timesyncd, which runs, has not reached a time server: since it was started, or for a day. None where it
 /// reaches one, and where it does not run.
 pub(super) fn alone_since(directory: &Path, now: Timestamp) -> Option<Timestamp> {
-    let touched = |path: &Path| timestamp(path.metadata().ok()?.modified().ok()?);
+    let touched = |path: &Path| Some(Timestamp::from_unix(path.metadata().ok()?.mtime()));
     let started = touched(directory)?;
     match touched(&directory.join("synchronized")) {
         None => Some(started),
         Some(last) => (now.seconds_since(last) > DAY).then_some(last),
     }
-}
-
-fn timestamp(time: SystemTime) -> Option<Timestamp> {
-    let seconds = time.duration_since(UNIX_EPOCH).ok()?.as_secs();
-    i64::try_from(seconds).ok().map(Timestamp::from_unix)
 }
 
 /// Where timesyncd says it.
@@ -33,7 +28,7 @@ const DAY: i64 = 86_400;
 #[cfg(test)]
 mod tests {
     use std::fs::File;
-    use std::time::Duration;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
 
