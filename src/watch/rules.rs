@@ -3,6 +3,7 @@
 //!
 //! What is not here, because nothing tells it yet: room on the disk, growth of the store, age of backups.
 
+mod drift;
 mod ending;
 mod house;
 mod lineage;

@@ -7,11 +7,11 @@ use acme::time::Timestamp;
 use acme::verdict::Verdict;
 
 use super::lineage::{Watched, name, watched};
-use super::outage;
 use super::served::{is_fresh, is_lately, is_unreachable, is_untrusted, last_seen};
 use super::text::{lines, span, title};
+use super::{drift, outage};
 use crate::watch::book::Alert;
-use crate::watch::facts::{Facts, Footing, Listener};
+use crate::watch::facts::{Facts, Listener};
 use crate::watch::rule::Rule;
 
 /// What is known of the end of an alert.
@@ -123,33 +123,12 @@ fn of_lineage(facts: &Facts<'_>, alert: &Alert, now: Timestamp) -> Ending {
                     Ending::Gone(title(&format!("{who}: its renewal is not due any more")), Vec::new())
                 }
                 View::Old | View::Blind | View::Gone => Ending::Unknown,
+                View::Unwatched => unwatched(lineage),
                 View::Seen(_) => Ending::Gone(title(&format!("{who}: reachable")), Vec::new()),
             }
         }
-        Rule::ResolverDrift => drifted(facts, lineage, alert, now),
+        Rule::ResolverDrift => drift::ended(facts, lineage, alert, now),
         _ => served(facts, lineage, alert, now),
-    }
-}
-
-fn drifted(facts: &Facts<'_>, lineage: &Lineage, alert: &Alert, now: Timestamp) -> Ending {
-    let who = alert.key.strip_prefix("drift:").unwrap_or("the name");
-    let gone = |what: &str| Ending::Gone(title(&format!("{who}: {what}")), Vec::new());
-    let Some(pins) = facts.pins else { return Ending::Unknown };
-    if let Some(pinned) = pins.iter().find(|pinned| pinned.name == who) {
-        return match &pinned.footing {
-            _ if !pinned.is_sure() || !is_lately(facts, pinned.at, now) => Ending::Unknown,
-            Footing::Unknown => Ending::Unseen,
-            Footing::Alone => gone("no name server contradicts its pin any more"),
-            Footing::Agrees => gone("its pin and the name server agree"),
-            // The condition holds, and is another lineage's.
-            Footing::Differs(_) => Ending::Unknown,
-        };
-    }
-    match view(facts, lineage, now) {
-        View::Old => Ending::Unknown,
-        View::Blind => Ending::Unseen,
-        View::Gone => no_name(lineage),
-        View::Seen(_) => gone("agrees"),
     }
 }
 
@@ -176,6 +155,7 @@ fn served(facts: &Facts<'_>, lineage: &Lineage, alert: &Alert, now: Timestamp) -
         View::Old | View::Blind if is_muted(lineage, now) => return Ending::Dropped,
         View::Old => return Ending::Unknown,
         View::Blind => return Ending::Unseen,
+        View::Unwatched => return unwatched(lineage),
         View::Gone => return no_name(lineage),
         View::Seen(rows) => rows,
     };
@@ -210,7 +190,9 @@ fn served(facts: &Facts<'_>, lineage: &Lineage, alert: &Alert, now: Timestamp) -
 }
 
 /// What there is to be seen of a lineage's targets.
-enum View<'l> {
+pub(super) enum View<'l> {
+    /// Nobody is to look any more.
+    Unwatched,
     /// Nobody looked lately.
     Old,
     /// Nobody could look: a host that is off, a name server that does not answer, a fault of ours.
@@ -221,24 +203,28 @@ enum View<'l> {
     Seen(Vec<&'l Served>),
 }
 
-fn view<'l>(facts: &Facts<'_>, lineage: &'l Lineage, now: Timestamp) -> View<'l> {
+/// What there is to be seen.
+pub(super) fn view<'l>(facts: &Facts<'_>, lineage: &'l Lineage, now: Timestamp) -> View<'l> {
     let rows = last_seen(&lineage.served);
     let is_gone = |row: &Served| {
         let absent = facts.absent.and_then(|absent| absent.get(&row.target));
         row.verdict == Verdict::DnsFail && absent.is_some_and(|since| now.seconds_since(*since) >= HOUR)
     };
+    // What is no target any more has no rows: they go with the next pass.
+    if rows.is_empty() && facts.prober.is_some_and(|prober| is_lately(facts, prober.last_pass, now)) {
+        return View::Unwatched;
+    }
     if rows.is_empty() || !rows.iter().all(|row| is_fresh(facts, row, now)) {
         return View::Old;
     }
     let are_well = are_servers_well(facts);
-    let rows: Vec<&Served> = rows.into_iter().filter(|row| !(are_well && is_gone(row))).collect();
+    let mut rows: Vec<&Served> = rows.into_iter().filter(|row| !(are_well && is_gone(row))).collect();
     if rows.is_empty() {
-        View::Gone
-    } else if rows.iter().all(|row| !is_looked_at(row.verdict)) {
-        View::Blind
-    } else {
-        View::Seen(rows)
+        return View::Gone;
     }
+    // That the name leads elsewhere says nothing of what is there.
+    rows.retain(|row| row.verdict != Verdict::AddressDrift);
+    if rows.iter().all(|row| !is_looked_at(row.verdict)) { View::Blind } else { View::Seen(rows) }
 }
 
 /// Whether name servers know what they must know: only then do they know what there is not.
@@ -252,11 +238,15 @@ fn is_looked_at(verdict: Verdict) -> bool {
     !is_unreachable(verdict) && verdict != Verdict::ProbeError
 }
 
-fn no_name(lineage: &Lineage) -> Ending {
+pub(super) fn no_name(lineage: &Lineage) -> Ending {
     let text = format!("{}: its name is gone from DNS", lineage.title());
     let why = "the name servers say so, and still know other names".to_owned();
     let next = format!("gone for good? ca-ctl forget {}", name(lineage));
     Ending::Gone(title(&text), lines([why, next]))
+}
+
+pub(super) fn unwatched(lineage: &Lineage) -> Ending {
+    Ending::Gone(title(&format!("{}: it is no target of the prober any more", lineage.title())), Vec::new())
 }
 
 fn is_muted(lineage: &Lineage, now: Timestamp) -> bool {

@@ -11,7 +11,7 @@ use acme::verdict::Verdict;
 
 use super::served::{is_unreachable, last_seen};
 use super::text::{NIXOS, count, evidence, left, lines, quote, span, title};
-use super::{Condition, served};
+use super::{Condition, drift, served};
 use crate::watch::facts::Facts;
 use crate::watch::rule::Rule;
 
@@ -54,6 +54,7 @@ pub(super) fn conditions(facts: &Facts<'_>, lineage: &Lineage, now: Timestamp) -
         Watched::Yes => {
             let stands = standing.as_ref();
             let mut conditions = served::conditions(facts, lineage, stands, now);
+            conditions.extend(drift::conditions(facts, lineage, now));
             conditions.extend(order(lineage, stands, now));
             conditions.extend(stands.and_then(|standing| renewal(lineage, standing, now)));
             conditions.extend(stands.and_then(|standing| silent(lineage, standing, now)));

@@ -12,7 +12,7 @@ use acme::verdict::Verdict;
 use super::Condition;
 use super::lineage::{about, last_order, name};
 use super::text::{NIXOS, lines, quote, some, span, title};
-use crate::watch::facts::{Facts, Footing, Pinned};
+use crate::watch::facts::Facts;
 use crate::watch::rule::Rule;
 
 /// What holds of what a lineage's targets serve.
@@ -26,8 +26,6 @@ pub(super) fn conditions(
     let mut conditions = untrusted(lineage, &rows, now);
     conditions.extend(wrong(lineage, &rows, now));
     conditions.extend(clock(lineage, &rows, now));
-    conditions.extend(drift(lineage, &rows, now));
-    conditions.extend(pins(facts, lineage, now));
     if standing.is_some_and(|standing| standing.state >= State::Due) {
         conditions.extend(unreachable(lineage, &rows, now));
     }
@@ -305,52 +303,9 @@ fn clock(lineage: &Lineage, rows: &[&Served], now: Timestamp) -> Option<Conditio
     })
 }
 
-fn drift(lineage: &Lineage, rows: &[&Served], now: Timestamp) -> Option<Condition> {
-    let row = rows.iter().find(|row| row.verdict == Verdict::AddressDrift && is_twice(row))?;
-    let host = row.host();
-    Some(Condition {
-        severity: Severity::Warning,
-        title: title(&format!("{host} leads elsewhere than it did")),
-        lines: lines([
-            "the next validation goes there".into(),
-            format!("since {}", row.since),
-            quote(&row.detail),
-            format!("try: ca-ctl resolve {host}; a pin that is wrong stands under [resolver.pins]"),
-        ]),
-        since: row.since,
-        cause: Some(format!("dns:{host}")),
-        ..about(lineage, Rule::ResolverDrift, format!("drift:{host}"), now)
-    })
-}
-
-/// Names whose pin the name server contradicts.
-fn pins(facts: &Facts<'_>, lineage: &Lineage, now: Timestamp) -> Vec<Condition> {
-    let of_lineage = |pinned: &&Pinned| lineage.names.contains(&pinned.name);
-    let condition = |pinned: &Pinned| {
-        let Footing::Differs(detail) = &pinned.footing else { return None };
-        if !pinned.is_sure() || !is_lately(facts, pinned.at, now) {
-            return None;
-        }
-        let host = &pinned.name;
-        Some(Condition {
-            severity: Severity::Warning,
-            title: title(&format!("{host}: its pin and the name server disagree")),
-            lines: lines([
-                "the CA goes where the pin says, everybody else where the name server says".into(),
-                format!("since {}: {}", pinned.since, quote(detail)),
-                format!("try: ca-ctl resolve {host}; a pin that is wrong stands under [resolver.pins]"),
-                format!("meant to be so? ca-ctl alerts ack drift:{host}"),
-            ]),
-            since: pinned.since,
-            cause: Some(format!("dns:{host}")),
-            ..about(lineage, Rule::ResolverDrift, format!("drift:{host}"), now)
-        })
-    };
-    facts.pins.unwrap_or_default().iter().filter(of_lineage).filter_map(condition).collect()
-}
-
 fn unreachable(lineage: &Lineage, rows: &[&Served], now: Timestamp) -> Option<Condition> {
-    let rows = last_seen(rows.iter().copied());
+    let mut rows = last_seen(rows.iter().copied());
+    rows.retain(|row| row.verdict != Verdict::AddressDrift);
     let gone = |row: &&&Served| is_unreachable(row.verdict) && now.seconds_since(row.since) >= HOUR / 2;
     let bad: Vec<&&Served> = rows.iter().filter(gone).collect();
     // Some of several addresses: the name can be reached.
@@ -394,7 +349,7 @@ fn shown(target: &str) -> &str {
 }
 
 /// Whether it was seen twice, a minute or more apart.
-fn is_twice(row: &Served) -> bool {
+pub(super) fn is_twice(row: &Served) -> bool {
     row.samples >= 2 && row.at.seconds_since(row.since) >= 60
 }
 

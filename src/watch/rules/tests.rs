@@ -497,6 +497,31 @@ fn a_host_is_not_called_reachable_because_nobody_looks_or_its_name_fails_otherwi
     assert_eq!(ending(&off, HOUR), Some(Ending::Gone("vault.lan: reachable".into(), Vec::new())));
 }
 
+#[test]
+fn a_host_that_moved_is_not_reachable_for_that_and_a_target_that_is_none_any_more_is_over() {
+    let mut off = lineage("vault.lan", 60);
+    served(&mut off, Verdict::TcpTimeout, 60);
+    served(&mut off, Verdict::AddressDrift, 60);
+    off.served[1].address = None;
+    let told = found(std::slice::from_ref(&off));
+    let rules: Vec<Rule> = told.iter().map(|condition| condition.rule).collect();
+    assert_eq!(rules, [Rule::ResolverDrift, Rule::TargetUnreachable]);
+
+    let mut book = Book::default();
+    let mut bad = lineage("vault.lan", 10);
+    served(&mut bad, Verdict::FallbackCert, 60);
+    book.step(&judged(&bad, &book, 0), at(0), &Schedule::default());
+    bad.served.clear();
+    let lineages = [bad];
+    let ending = |prober: Option<&Prober>| {
+        let facts = Facts { lineages: Some(&lineages), prober, ..Facts::default() };
+        judge(&facts, &book, at(0)).endings.remove("served:vault.lan:443")
+    };
+    assert_eq!(ending(None), Some(Ending::Unknown), "nobody looked yet");
+    let prober = Prober { last_pass: at(-60), interval: Duration::from_secs(600) };
+    assert!(matches!(ending(Some(&prober)), Some(Ending::Gone(..))), "it is skipped now");
+}
+
 fn judged(lineage: &Lineage, book: &Book, seconds: i64) -> Findings {
     let lineages = [lineage.clone()];
     judge(&Facts { lineages: Some(&lineages), ..Facts::default() }, book, at(seconds))
