@@ -31,6 +31,24 @@ async fn a_name_that_its_owner_takes_out_of_dns_is_not_the_name_servers_illness(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_a_name_that_is_muted_or_forgotten_a_name_server_need_know_nothing() {
+    let world = World::new("").await;
+    for name in ["a.corp.lan", "b.corp.lan"] {
+        world.dns.set(name, Answer::addresses(&["127.0.0.1"]));
+        world.issue(name).await;
+    }
+    let said = [vec!["mute", "a.corp.lan", "--for", "7d", "--reason", "moves"], vec!["forget", "b.corp.lan"]];
+    for arguments in said {
+        let output = world.ca.ctl(&arguments);
+        assert!(output.status.success(), "{output:?}");
+    }
+    world.dns.set("a.corp.lan", Answer::ServFail);
+    world.dns.set("b.corp.lan", Answer::NxDomain);
+    world.through(DAY, DAY + 10 * MINUTE, 60).await;
+    assert_eq!(world.titles(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_outage_of_dns_is_no_all_clear_for_what_is_served() {
     let world = World::new("").await;
     for name in ["a.corp.lan", "b.corp.lan"] {
