@@ -158,7 +158,7 @@ impl Rule {
             Self::SignerFailing => ("a key cannot be read or does not sign", &[Urgent], "signer"),
             Self::StoreTrouble => ("a change could not be written", &[Urgent], "store:{kind}"),
             Self::CaServerCert => (
-                "the own listener shows a bad certificate, it cannot be renewed for 1 h, or 80 % of it are used",
+                "the own listener shows a bad certificate, or 80 % of it are used; or it was not to be renewed for 1 h",
                 &[Urgent],
                 "ca:server",
             ),
@@ -177,9 +177,11 @@ impl Rule {
                 &[Warning, Urgent],
                 "clock",
             ),
-            Self::ResolverUnhealthy => {
-                ("a name server failed 3 times within 5 min", &[Critical], "resolver:{address}")
-            }
+            Self::ResolverUnhealthy => (
+                "a name server failed 3 times within 5 min, for all names that it must know",
+                &[Critical],
+                "resolver:{address}",
+            ),
             Self::AlertDeliveryFailing => {
                 ("an alert waits for 15 min, or the sink refuses", &[Critical], "sink:{name}")
             }
