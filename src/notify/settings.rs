@@ -52,7 +52,7 @@ pub struct Sink {
 pub enum Role {
     /// Of everything.
     Always,
-    /// Of what the sinks before it could not be told for a quarter of an hour.
+    /// Of what the sinks before it could not be told for a quarter of an hour, and of the end of that.
     Fallback,
 }
 

@@ -154,6 +154,130 @@ async fn the_next_sink_takes_over_and_both_hear_the_end() {
     assert_eq!(desk.step().await.waiting, 0);
 }
 
+/// A first sink, and a fallback behind it.
+fn with_fallback(first: &str, second: &str) -> String {
+    format!(
+        "{}\n[[alerts.sink]]\ntype = \"ntfy\"\nname = \"second\"\nurl = \"{second}\"\ntopic = \"pki\"\nrole = \"fallback\"\n",
+        ntfy_at(first, "")
+    )
+}
+
+#[tokio::test]
+async fn a_fallback_hears_the_end_of_what_it_heard_and_nothing_else() {
+    let (first, second) = (Ntfy::start().await, Ntfy::start().await);
+    let mut desk = Desk::new(&with_fallback("http://127.0.0.1:1", &second.url())).await;
+    for name in ["a.corp.lan", "b.corp.lan"] {
+        desk.put(Kind::Firing, Severity::Warning, name).await;
+    }
+    for _ in 0..20 {
+        desk.step().await;
+        desk.pass_minutes(1);
+    }
+    // The first is back: reminders, and what begins now, are for it alone.
+    desk.reconfigure(&with_fallback(&first.url(), &second.url()));
+    desk.pass_minutes(15);
+    desk.step().await;
+    desk.step().await;
+    let before = second.titles();
+    assert_eq!(before.len(), 2 + 2, "two alerts, that phone fails, and that it is back: {before:?}");
+    desk.put(Kind::Reminder, Severity::Warning, "a.corp.lan").await;
+    desk.put(Kind::Firing, Severity::Warning, "c.corp.lan").await;
+    desk.put(Kind::Resolved, Severity::Warning, "c.corp.lan").await;
+    assert_eq!(desk.step().await.waiting, 0);
+    assert_eq!(second.titles(), before);
+
+    // A month passes, in which what was told of the beginning is forgotten, and the fallback is away when it ends.
+    let alert = |name: &str| store::alert::Kept {
+        key: format!("order:{name}.corp.lan"),
+        rule: "OrderFailing".into(),
+        severity: Severity::Warning,
+        state: "firing".into(),
+        since: desk.now(),
+        changed_at: desk.now(),
+        ended_at: None,
+        acked_at: None,
+        ack_reason: None,
+        body: "{}".into(),
+    };
+    let alerts = vec![(alert("a"), false), (alert("b"), false)];
+    desk.store.write(store::alert::KeepAlerts { alerts, ..Default::default() }).await.unwrap();
+    desk.pass_minutes(40 * 24 * 60);
+    let before_this = desk.now().minus(Duration::from_secs(30 * 86_400));
+    desk.store.write(store::outbox::PruneMessages { before: before_this, limit: 100 }).await.unwrap();
+    for _ in 0..2 {
+        second.answer_next(Answer::error(503, 50301, "restarting"));
+    }
+    desk.put(Kind::Resolved, Severity::Warning, "a.corp.lan").await;
+    let report = desk.step().await;
+    assert_eq!(first.titles().last().unwrap(), "a.corp.lan issued after 41 failures", "it waits for nobody");
+    assert_eq!((report.waiting, desk.fact("second").await.waiting), (1, 1));
+    desk.reopen().await;
+    desk.pass_minutes(1);
+    desk.step().await;
+    desk.reopen().await;
+    desk.pass_minutes(1);
+    assert_eq!(desk.step().await.waiting, 0);
+    assert_eq!(second.titles()[4..], ["a.corp.lan issued after 41 failures"]);
+    for _ in 0..3 {
+        desk.put(Kind::Firing, Severity::Warning, "a.corp.lan").await;
+        desk.put(Kind::Resolved, Severity::Warning, "a.corp.lan").await;
+        desk.pass_minutes(1);
+        desk.step().await;
+    }
+    assert_eq!(second.titles().len(), 5, "that is over, and is no longer its affair");
+
+    // It does not wait for ever.
+    second.answer_next(Answer::error(503, 50301, "restarting"));
+    desk.put(Kind::Resolved, Severity::Warning, "b.corp.lan").await;
+    assert_eq!(desk.step().await.waiting, 1);
+    desk.pass_minutes(49 * 60);
+    desk.step().await;
+    assert_eq!(desk.step().await.waiting, 0, "the first was told that the second fails");
+    assert!(
+        desk.store
+            .heard(&["order:a.corp.lan", "order:b.corp.lan", "order:c.corp.lan"])
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn a_fallback_that_heard_of_several_in_one_message_hears_the_end_of_each() {
+    let (first, second) = (Ntfy::start().await, Ntfy::start().await);
+    let mut desk = Desk::new(&with_fallback("http://127.0.0.1:1", &second.url())).await;
+    let several = |desk: &Desk, kind, names: &[&str]| {
+        let mut message = desk.message(kind, Severity::Warning, "several");
+        (message.key, message.title) = ("digest:OrderFailing".into(), format!("{} alerts", names.len()));
+        let about: Vec<String> = names.iter().map(|name| format!("order:{name}.corp.lan")).collect();
+        acme_ca::watch::deliver::entry_about(&message, &about, message.at).unwrap()
+    };
+    let put = async |desk: &Desk, entry| {
+        desk.store.write(store::outbox::PutMessages { entries: vec![entry] }).await.unwrap();
+    };
+    put(&desk, several(&desk, Kind::Digest, &["a", "b", "c", "d", "e"])).await;
+    for _ in 0..20 {
+        desk.step().await;
+        desk.pass_minutes(1);
+    }
+    desk.reconfigure(&with_fallback(&first.url(), &second.url()));
+    desk.pass_minutes(15);
+    desk.step().await;
+    desk.step().await;
+    let before = second.titles().len();
+    desk.put(Kind::Resolved, Severity::Warning, "b.corp.lan").await;
+    desk.put(Kind::Resolved, Severity::Warning, "f.corp.lan").await;
+    put(&desk, several(&desk, Kind::Resolved, &["a", "c", "d", "f"])).await;
+    put(&desk, several(&desk, Kind::Resolved, &["f", "g", "h", "i", "j"])).await;
+    assert_eq!(desk.step().await.waiting, 0);
+    assert_eq!(second.titles()[before..], ["b.corp.lan issued after 41 failures", "4 alerts"]);
+    assert_eq!(
+        desk.store.heard(&["order:a.corp.lan", "order:e.corp.lan"]).await.unwrap().len(),
+        2,
+        "e, by both"
+    );
+}
+
 #[tokio::test]
 async fn after_two_days_nobody_is_owed_an_old_message() {
     let desk = Desk::new(&ntfy_at("http://127.0.0.1:1", "")).await;
