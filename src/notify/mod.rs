@@ -134,10 +134,7 @@ impl Notifier {
                     note(smtp.login.as_ref().map_or(Ok(()), |(_, file)| file.read().map(|_| ())));
                     note(trust(&smtp.trust, smtp.security != Security::Plain));
                 }
-                Way::Exec(exec) => note(match exec.program.is_file() {
-                    true => Ok(()),
-                    false => Err(format!("{} is not there", exec.program.display())),
-                }),
+                Way::Exec(exec) => note(exec::check(exec)),
                 Way::Journal(_) => {}
             }
         }
