@@ -12,6 +12,8 @@ mod by_ntfy;
 mod desk;
 #[path = "notify/in_order.rs"]
 mod in_order;
+#[path = "notify/misconfigured.rs"]
+mod misconfigured;
 #[path = "notify/other_sinks.rs"]
 mod other_sinks;
 #[path = "notify/programs.rs"]

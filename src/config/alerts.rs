@@ -46,7 +46,8 @@ struct WrittenSink {
     name: Option<String>,
     /// What matters less is not sent there: `info`, `warning`, `critical`, `urgent`. Default: `info`.
     min: Option<String>,
-    /// `always`, or `fallback`: told only of what the sinks before it could not be told for 15 minutes. Default: `always`.
+    /// `always`, or `fallback`: told only of what the sinks before it could not be told for 15 minutes, and of the end of
+    /// that. Default: `always`.
     role: Option<String>,
     /// The server, `https://HOST[:PORT]`, `http://…`, or `unix:/PATH` for a socket. Redirects are not followed.
     url: Option<String>,
@@ -233,6 +234,12 @@ impl<'d> Keys<'d> {
                 format!("{topic} is no topic; 1 to 64 letters, digits, - and _ would do"),
             );
         }
+        if PAGES.contains(&topic.as_str()) {
+            return refuse(
+                "alerts.sink.topic",
+                format!("{topic} is a page of every ntfy server, not a topic; pki would do"),
+            );
+        }
         let click = self.take(|w| w.click.take(), "click");
         if let Some(url) = &click {
             let is_url = (url.starts_with("https://") || url.starts_with("http://"))
@@ -401,5 +408,8 @@ impl<'d> Keys<'d> {
     }
 }
 
+/// What ntfy takes for no topic, unless it is configured otherwise.
+const PAGES: &[&str] =
+    &["docs", "static", "file", "app", "metrics", "account", "settings", "signup", "login", "v1"];
 /// The labels that we give alerts.
 const OURS: &[&str] = &["alertname", "severity", "source", "key", "name", "owner"];

@@ -172,6 +172,7 @@ fn each_value_is_judged_and_the_error_names_its_key() {
         (ntfy("url = \"https://u:secret@ntfy.lan\"\ntopic = \"pki\""), "alerts.sink.url"),
         (ntfy("url = \"https://ntfy.lan\""), "alerts.sink.topic"),
         (ntfy("url = \"https://ntfy.lan\"\ntopic = \"p/ki\""), "alerts.sink.topic"),
+        (ntfy("url = \"https://ntfy.lan\"\ntopic = \"settings\""), "alerts.sink.topic"),
         (ntfy("url = \"https://ntfy.lan\"\ntopic = \"pki\"\nclick = \"javascript:x\""), "alerts.sink.click"),
         (ntfy("url = \"https://ntfy.lan\"\ntopic = \"pki\"\ntags = [\"a,b\"]"), "alerts.sink.tags"),
         (ntfy("url = \"https://ntfy.lan\"\ntopic = \"pki\"\nuser = \"ca\""), "alerts.sink.user"),

@@ -86,10 +86,27 @@ pub(super) async fn secure<S: Stream + 'static>(
     config.resumption = Resumption::disabled();
     match TlsConnector::from(Arc::new(config)).connect(name, stream).await {
         Ok(stream) => Ok(Box::new(stream)),
-        Err(error) => Err(Outcome::retry(
-            Trouble::Tls,
-            format!("{host} did not agree on TLS: {}", plain(&error.to_string(), SENTENCE)),
-        )),
+        Err(error) => {
+            let said = plain(&error.to_string(), SENTENCE);
+            let hint = hint(&error).map(|hint| format!("; {hint}")).unwrap_or_default();
+            Err(Outcome::retry(Trouble::Tls, format!("{host} did not agree on TLS: {said}{hint}")))
+        }
+    }
+}
+
+/// What would do about an error of TLS.
+fn hint(error: &io::Error) -> Option<&'static str> {
+    use rustls::{CertificateError as Bad, Error};
+    match error.get_ref()?.downcast_ref::<Error>()? {
+        Error::InvalidMessage(_) => Some("it does not speak TLS there; look at the port, or do without TLS"),
+        Error::InvalidCertificate(Bad::UnknownIssuer) => Some("ca says who may certify it"),
+        Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => {
+            Some("renew it, and look at the clocks")
+        }
+        Error::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {
+            Some("use the name that is in its certificate")
+        }
+        _ => None,
     }
 }
 
@@ -130,6 +147,10 @@ pub(super) fn check(trust: &Trust, parts: &Parts) -> Result<(), String> {
 /// What the system's error means for the reader.
 pub(super) fn explain(error: &io::Error) -> String {
     match error.kind() {
+        io::ErrorKind::NotFound => {
+            "is not there: the server does not run, or has its socket elsewhere".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => "may not be used by this user".to_owned(),
         io::ErrorKind::ConnectionRefused => "refused the connection: nothing listens there".to_owned(),
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
             "closed the connection".to_owned()

@@ -25,7 +25,13 @@ pub(super) async fn send(parts: &Parts, smtp: &Smtp, message: &Message, form: Fo
         Ok(Err(outcome)) => outcome,
         Err(_) => Outcome::retry(
             Trouble::Network,
-            format!("{}:{} did not answer within {} s", smtp.host, smtp.port, PATIENCE.as_secs()),
+            format!(
+                "{}:{} took the connection and said too little within {} s; a server that waits for TLS needs \
+                 security = \"tls\"",
+                smtp.host,
+                smtp.port,
+                PATIENCE.as_secs()
+            ),
         ),
     }
 }
