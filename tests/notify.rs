@@ -1,5 +1,5 @@
 //! Telling people, with real sockets, a real store and real servers: ntfy (one that follows its contract here, a real one
-//! where `NTFY_URL` names it), Alertmanager, a mail server, programs, the journal. Time is the test's.
+//! where there is one), Alertmanager, a mail server, programs, the journal. Time is the test's.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what surprises a test ends it")]
 #![expect(unreachable_pub, reason = "a test program exports nothing")]
@@ -18,3 +18,5 @@ mod misconfigured;
 mod other_sinks;
 #[path = "notify/programs.rs"]
 mod programs;
+#[path = "notify/real_ntfy.rs"]
+mod real_ntfy;
