@@ -45,6 +45,8 @@ pub(super) struct Answer {
     pub(super) after: Option<Duration>,
     location: Option<String>,
     asked: Asked,
+    /// What is wrong with the server's certificate, when its key was believed all the same.
+    pub(super) objection: Option<String>,
 }
 
 /// What an answer to it can be about besides the message.
@@ -130,6 +132,7 @@ async fn exchange(parts: &Parts, question: Question<'_>) -> Result<Answer, Outco
     let (header, secrets) = authorization.unzip();
     let asked = Asked { is_tls: question.endpoint.is_tls(), has_login: header.is_some() };
     let request = request(&question, header)?;
+    let mut objection = None;
     let stream: Box<dyn Stream> = match &question.endpoint.place {
         Place::Unix(path) => Box::new(UnixStream::connect(path).await.map_err(|error| {
             Outcome::retry(Trouble::Network, format!("{} {}", path.display(), explain(&error)))
@@ -137,7 +140,11 @@ async fn exchange(parts: &Parts, question: Question<'_>) -> Result<Answer, Outco
         Place::Net { is_tls, host, port } => {
             let stream = connect(parts, host, *port).await?;
             match is_tls {
-                true => secure(parts, question.trust, host, Some(b"http/1.1"), stream).await?,
+                true => {
+                    let secured = secure(parts, question.trust, host, Some(b"http/1.1"), stream).await?;
+                    objection = secured.objection;
+                    secured.stream
+                }
                 false => Box::new(stream),
             }
         }
@@ -160,7 +167,7 @@ async fn exchange(parts: &Parts, question: Question<'_>) -> Result<Answer, Outco
         builder.handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
     let mut conversation = pin!(async {
         let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
-        Ok(read(response, asked, &secrets.unwrap_or_default()).await)
+        Ok(Answer { objection, ..read(response, asked, &secrets.unwrap_or_default()).await })
     });
     tokio::select! {
         biased;
@@ -223,7 +230,8 @@ async fn read(response: Response<Incoming>, asked: Asked, secrets: &[Secret]) ->
     let status = response.status();
     let after = header(RETRY_AFTER).and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
     let location = status.is_redirection().then(|| plain(header(LOCATION).unwrap_or("nowhere"), SENTENCE));
-    let mut answer = Answer { status: status.as_u16(), body: Vec::new(), after, location, asked };
+    let mut answer =
+        Answer { status: status.as_u16(), body: Vec::new(), after, location, asked, objection: None };
     let mut body = response.into_body();
     // An answer that breaks off says as much as it says, and so does one without an end; the status stands without it, and
     // what was taken is not sent again.

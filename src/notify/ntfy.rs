@@ -191,6 +191,7 @@ fn judge(answer: &Answer, sequence_id: Option<&str>) -> Outcome {
                 id: Some(acme::problem::plain(&stored.id, ID_LIMIT)),
                 echoes_sequence: echoes,
                 server,
+                objection: answer.objection.clone(),
             })
         }
         Err(_) => Answer::stranger("ntfy"),

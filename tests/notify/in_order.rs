@@ -3,6 +3,7 @@
 use acme::severity::Severity;
 use acme_ca::notify::Kind;
 use std::os::unix::net::UnixDatagram;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::desk::{Desk, ntfy_at};
@@ -114,6 +115,82 @@ async fn a_broken_certificate_at_ntfy_is_told_to_everybody_else_at_once() {
     let fact = desk.fact("phone").await;
     assert_eq!((fact.waiting, fact.trouble.as_deref()), (1, Some("tls")));
     assert!(fact.oldest.is_some() && fact.failing_since.is_some());
+}
+
+#[tokio::test]
+async fn a_server_with_a_pinned_key_is_believed_whatever_its_certificate_says() {
+    // Expired, of another root, for another name.
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["old.corp.lan".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    let broken = params.self_signed(&key).unwrap();
+    let ntfy = Ntfy::with_tls(&broken.pem(), &key.serialize_pem()).await;
+    let other = rcgen::KeyPair::generate().unwrap();
+    let pin = |key: &rcgen::KeyPair| pin(&key.public_key_pem());
+    let url = format!("https://ntfy.corp.lan:{}", ntfy.port());
+    let mut desk = Desk::new(&ntfy_at(&url, &format!("pin_sha256 = [\"{}\"]", pin(&other)))).await;
+    desk.put(Kind::Firing, Severity::Warning, "a.corp.lan").await;
+    assert_eq!(desk.results().await, ["tls"], "the key of somebody else");
+    desk.reconfigure(&ntfy_at(&url, &format!("pin_sha256 = [\"{}\", \"{}\"]", pin(&other), pin(&key))));
+    desk.pass_minutes(1);
+    assert_eq!(desk.results().await, ["delivered"]);
+    let sink = &desk.notifier.settings.sinks[0];
+    let trial = acme_ca::watch::deliver::try_out(&desk.notifier, sink, desk.now()).await;
+    let acme_ca::notify::Outcome::Delivered(receipt) = trial.outcome else { panic!("{trial:?}") };
+    assert!(receipt.objection.unwrap().contains("invalid peer certificate"));
+
+    // A pin takes nothing from a certificate that is valid: a new key needs no new pin.
+    let (chain, fresh) = desk.certificate("ntfy.corp.lan");
+    let renewed = Ntfy::with_tls(&chain, &fresh).await;
+    let url = format!("https://ntfy.corp.lan:{}", renewed.port());
+    desk.reconfigure(&ntfy_at(&url, &format!("pin_sha256 = [\"sha256//{}\"]", pin(&key))));
+    let sink = &desk.notifier.settings.sinks[0];
+    let trial = acme_ca::watch::deliver::try_out(&desk.notifier, sink, desk.now()).await;
+    let acme_ca::notify::Outcome::Delivered(receipt) = trial.outcome else { panic!("{trial:?}") };
+    assert_eq!(receipt.objection, None);
+}
+
+#[tokio::test]
+async fn whoever_shows_a_pinned_certificate_without_its_key_is_not_believed() {
+    use rustls::pki_types::pem::PemObject as _;
+    let (ours, thief) = (rcgen::KeyPair::generate().unwrap(), rcgen::KeyPair::generate().unwrap());
+    let shown = rcgen::CertificateParams::new(vec!["ntfy.corp.lan".to_owned()]).unwrap();
+    let shown = shown.self_signed(&ours).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(thief.serialize_pem().as_bytes()).unwrap();
+    let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).unwrap();
+    let certified = rustls::sign::CertifiedKey::new(vec![shown.der().clone()], key);
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let resolver = Arc::new(rustls::sign::SingleCertAndKey::from(certified.clone()));
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(resolver);
+        let ntfy = Ntfy::with_config(config).await;
+        let url = format!("https://ntfy.corp.lan:{}", ntfy.port());
+        let desk =
+            Desk::new(&ntfy_at(&url, &format!("pin_sha256 = [\"{}\"]", pin(&ours.public_key_pem())))).await;
+        desk.put(Kind::Firing, Severity::Warning, "a.corp.lan").await;
+        assert_eq!(desk.results().await, ["tls"], "{version:?}");
+        assert!(desk.fact("phone").await.detail.unwrap().contains("BadSignature"));
+        assert_eq!(ntfy.asked(), 0);
+    }
+}
+
+/// The pin of a public key, as the README has people make it.
+fn pin(public_key: &str) -> String {
+    use std::io::Write as _;
+    let mut shell = std::process::Command::new("sh")
+        .args(["-c", "openssl pkey -pubin -outform DER | openssl dgst -sha256 -binary | base64"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    shell.stdin.take().unwrap().write_all(public_key.as_bytes()).unwrap();
+    let output = shell.wait_with_output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 #[tokio::test]

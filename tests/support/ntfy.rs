@@ -94,6 +94,11 @@ impl Ntfy {
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .unwrap();
+        Self::with_config(config).await
+    }
+
+    /// With TLS as it is configured.
+    pub async fn with_config(config: ServerConfig) -> Self {
         Self::serve(Some(TlsAcceptor::from(Arc::new(config)))).await
     }
 

@@ -164,7 +164,7 @@ fn with_alertmanager_as_owner_the_others_are_fallbacks() {
     settings.sinks[1].way = Way::Alertmanager(crate::notify::Alertmanager {
         endpoint: crate::notify::Endpoint::parse("http://127.0.0.1:9093").unwrap(),
         login: crate::notify::Login::Nobody,
-        trust: crate::notify::Trust::OwnRoot,
+        trust: crate::notify::Trust { roots: crate::notify::Roots::Own, pins: Vec::new() },
         labels: std::collections::BTreeMap::new(),
     });
     let view = |states: &[SinkState]| {
