@@ -12,8 +12,8 @@ use serde::Deserialize;
 
 use super::{Error, duration, refuse};
 use crate::notify::{
-    Alertmanager, Endpoint, Exec, Host, JOURNAL_SOCKET, Journal, Login, Ntfy, Owner, Role, Schedule,
-    SecretFile, Security, Settings, Sink, Smtp, Trust, Way, Webhook, is_address,
+    Alertmanager, Endpoint, Exec, Host, JOURNAL_SOCKET, Journal, Login, Ntfy, Owner, Pin, Role, Roots,
+    Schedule, SecretFile, Security, Settings, Sink, Smtp, Trust, Way, Webhook, is_address,
 };
 
 /// Who is told when something needs attention.
@@ -46,7 +46,8 @@ struct WrittenSink {
     name: Option<String>,
     /// What matters less is not sent there: `info`, `warning`, `critical`, `urgent`. Default: `info`.
     min: Option<String>,
-    /// `always`, or `fallback`: told only of what the sinks before it could not be told for 15 minutes. Default: `always`.
+    /// `always`, or `fallback`: told only of what the sinks before it could not be told for 15 minutes, and of the end of
+    /// that. Default: `always`.
     role: Option<String>,
     /// The server, `https://HOST[:PORT]`, `http://…`, or `unix:/PATH` for a socket. Redirects are not followed.
     url: Option<String>,
@@ -61,6 +62,9 @@ struct WrittenSink {
     /// Who may certify the server: `own-root`, this CA alone; `system`, whom the machine trusts; or a PEM file. Default:
     /// `own-root`.
     ca: Option<String>,
+    /// Keys by which the server is believed when its certificate is not valid: base64 of the SHA-256 of its public key
+    /// (SubjectPublicKeyInfo), up to eight. Neither its name nor its dates count then. Default: none.
+    pin_sha256: Option<Vec<String>>,
     /// A URL that a tap opens; `{name}` stands for the first name of the alert. For `ntfy`. Default: none.
     click: Option<String>,
     /// Tags beside our own. For `ntfy`.
@@ -197,17 +201,16 @@ impl<'d> Keys<'d> {
     fn way(&mut self, role: Role) -> Result<Way, Error> {
         Ok(match self.written.way.clone().as_str() {
             "ntfy" => Way::Ntfy(self.ntfy(role)?),
-            "alertmanager" => Way::Alertmanager(Alertmanager {
-                endpoint: self.endpoint("http://127.0.0.1:9093")?,
-                login: self.login()?,
-                trust: self.trust()?,
-                labels: self.labels()?,
-            }),
-            "webhook" => Way::Webhook(Webhook {
-                endpoint: self.endpoint("https://hook.lan/acme-ca")?,
-                login: self.login()?,
-                trust: self.trust()?,
-            }),
+            "alertmanager" => {
+                let endpoint = self.endpoint("http://127.0.0.1:9093")?;
+                let (login, trust) = (self.login()?, self.trust(endpoint.is_tls())?);
+                Way::Alertmanager(Alertmanager { endpoint, login, trust, labels: self.labels()? })
+            }
+            "webhook" => {
+                let endpoint = self.endpoint("https://hook.lan/acme-ca")?;
+                let (login, trust) = (self.login()?, self.trust(endpoint.is_tls())?);
+                Way::Webhook(Webhook { endpoint, login, trust })
+            }
             "smtp" => Way::Smtp(self.smtp()?),
             "exec" => Way::Exec(self.exec()?),
             "journal" => Way::Journal(Journal { socket: PathBuf::from(JOURNAL_SOCKET) }),
@@ -233,6 +236,12 @@ impl<'d> Keys<'d> {
                 format!("{topic} is no topic; 1 to 64 letters, digits, - and _ would do"),
             );
         }
+        if PAGES.contains(&topic.as_str()) {
+            return refuse(
+                "alerts.sink.topic",
+                format!("{topic} is a page of every ntfy server, not a topic; pki would do"),
+            );
+        }
         let click = self.take(|w| w.click.take(), "click");
         if let Some(url) = &click {
             let is_url = (url.starts_with("https://") || url.starts_with("http://"))
@@ -252,7 +261,8 @@ impl<'d> Keys<'d> {
             );
         }
         let heartbeat = self.take(|w| w.heartbeat.take(), "heartbeat").unwrap_or(role == Role::Always);
-        Ok(Ntfy { endpoint, topic, login: self.login()?, trust: self.trust()?, click, tags, heartbeat })
+        let (login, trust) = (self.login()?, self.trust(endpoint.is_tls())?);
+        Ok(Ntfy { endpoint, topic, login, trust, click, tags, heartbeat })
     }
 
     fn smtp(&mut self) -> Result<Smtp, Error> {
@@ -295,7 +305,8 @@ impl<'d> Keys<'d> {
             Login::Password(user, file) => Some((user, file)),
             Login::Token(_) => return refuse("alerts.sink.token_file", "mail has user and password_file"),
         };
-        Ok(Smtp { host, port, security, login, trust: self.trust()?, from, to })
+        let trust = self.trust(security != Security::Plain)?;
+        Ok(Smtp { host, port, security, login, trust, from, to })
     }
 
     fn exec(&mut self) -> Result<Exec, Error> {
@@ -335,15 +346,26 @@ impl<'d> Keys<'d> {
         }
     }
 
-    fn trust(&mut self) -> Result<Trust, Error> {
-        Ok(match self.take(|w| w.ca.take(), "ca").as_deref() {
-            None | Some("own-root") => Trust::OwnRoot,
-            Some("system") => Trust::System,
+    fn trust(&mut self, is_tls: bool) -> Result<Trust, Error> {
+        let roots = match self.take(|w| w.ca.take(), "ca").as_deref() {
+            None | Some("own-root") => Roots::Own,
+            Some("system") => Roots::System,
             Some("") => {
                 return refuse("alerts.sink.ca", "it is empty; own-root, system or a PEM file would do");
             }
-            Some(path) => Trust::File(self.dir.join(path)),
-        })
+            Some(path) => Roots::File(self.dir.join(path)),
+        };
+        let Some(pins) = self.take(|w| w.pin_sha256.take(), "pin_sha256") else {
+            return Ok(Trust { roots, pins: Vec::new() });
+        };
+        if !is_tls {
+            return refuse("alerts.sink.pin_sha256", "without TLS the server shows no key");
+        }
+        if pins.is_empty() || pins.len() > 8 {
+            return refuse("alerts.sink.pin_sha256", "one to eight would do");
+        }
+        let pins = pins.iter().map(|pin| Pin::parse(pin)).collect::<Result<_, _>>();
+        Ok(Trust { roots, pins: pins.map_err(|why| Error::new("alerts.sink.pin_sha256", why))? })
     }
 
     fn labels(&mut self) -> Result<BTreeMap<String, String>, Error> {
@@ -375,6 +397,7 @@ impl<'d> Keys<'d> {
             ("user", w.user.is_some()),
             ("password_file", w.password_file.is_some()),
             ("ca", w.ca.is_some()),
+            ("pin_sha256", w.pin_sha256.is_some()),
             ("click", w.click.is_some()),
             ("tags", w.tags.is_some()),
             ("heartbeat", w.heartbeat.is_some()),
@@ -401,5 +424,8 @@ impl<'d> Keys<'d> {
     }
 }
 
+/// What ntfy takes for no topic, unless it is configured otherwise.
+const PAGES: &[&str] =
+    &["docs", "static", "file", "app", "metrics", "account", "settings", "signup", "login", "v1"];
 /// The labels that we give alerts.
 const OURS: &[&str] = &["alertname", "severity", "source", "key", "name", "owner"];

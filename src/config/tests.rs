@@ -172,6 +172,7 @@ fn each_value_is_judged_and_the_error_names_its_key() {
         (ntfy("url = \"https://u:secret@ntfy.lan\"\ntopic = \"pki\""), "alerts.sink.url"),
         (ntfy("url = \"https://ntfy.lan\""), "alerts.sink.topic"),
         (ntfy("url = \"https://ntfy.lan\"\ntopic = \"p/ki\""), "alerts.sink.topic"),
+        (ntfy("url = \"https://ntfy.lan\"\ntopic = \"settings\""), "alerts.sink.topic"),
         (ntfy("url = \"https://ntfy.lan\"\ntopic = \"pki\"\nclick = \"javascript:x\""), "alerts.sink.click"),
         (ntfy("url = \"https://ntfy.lan\"\ntopic = \"pki\"\ntags = [\"a,b\"]"), "alerts.sink.tags"),
         (ntfy("url = \"https://ntfy.lan\"\ntopic = \"pki\"\nuser = \"ca\""), "alerts.sink.user"),
@@ -182,6 +183,17 @@ fn each_value_is_judged_and_the_error_names_its_key() {
             "alerts.sink.token_file",
         ),
         (ntfy("url = \"https://ntfy.lan\"\ntopic = \"pki\"\nca = \"\""), "alerts.sink.ca"),
+        (
+            ntfy("url = \"https://ntfy.lan\"\ntopic = \"pki\"\npin_sha256 = [\"AA:BB\"]"),
+            "alerts.sink.pin_sha256",
+        ),
+        (ntfy("url = \"https://ntfy.lan\"\ntopic = \"pki\"\npin_sha256 = []"), "alerts.sink.pin_sha256"),
+        (
+            ntfy(
+                "url = \"http://ntfy.lan\"\ntopic = \"pki\"\npin_sha256 = [\"MK5HTjwgUnVm1f6HEvDCrQn6SXA2Mkh2j0gPX5SPPoc=\"]",
+            ),
+            "alerts.sink.pin_sha256",
+        ),
         (ntfy("url = \"https://ntfy.lan\"\ntopic = \"pki\"\nlabels = { a = \"b\" }"), "alerts.sink.labels"),
         (
             sink("type = \"alertmanager\"\nurl = \"http://127.0.0.1:9093\"\nlabels = { severity = \"b\" }"),
@@ -301,7 +313,7 @@ fn sinks_stand_in_their_order_and_their_files_beside_the_configuration() {
     let notify::Way::Ntfy(ntfy) = &alerts.sinks[0].way else { panic!("{alerts:?}") };
     let token = notify::SecretFile("/etc/acme-ca/ntfy.token".into());
     assert_eq!(ntfy.login, notify::Login::Token(token));
-    assert!(ntfy.heartbeat && ntfy.trust == notify::Trust::OwnRoot);
+    assert!(ntfy.heartbeat && ntfy.trust.roots == notify::Roots::Own && ntfy.trust.pins.is_empty());
     let notify::Way::Ntfy(second) = &alerts.sinks[1].way else { panic!("{alerts:?}") };
     assert!(!second.heartbeat && alerts.sinks[1].role == notify::Role::Fallback);
     assert_eq!(alerts.sinks[2].way.place(), "/etc/acme-ca/tell");

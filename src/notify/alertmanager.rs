@@ -39,7 +39,9 @@ pub(super) async fn send(
         Err(error) => return Outcome::Refused { why: error.to_string() },
     };
     match ask(parts, question(to, "/api/v2/alerts", Some(json))).await {
-        Ok(answer) if answer.status == 200 => Outcome::Delivered(Receipt::default()),
+        Ok(answer) if answer.status == 200 => {
+            Outcome::Delivered(Receipt { objection: answer.objection, ..Receipt::default() })
+        }
         Ok(answer) => answer.refusal(&answer.text()),
         Err(outcome) => outcome,
     }

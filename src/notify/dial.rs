@@ -1,5 +1,6 @@
 //! A connection to a sink: its name looked up by the CA's own resolver, its addresses dialled in turn, TLS judged by the
-//! configured CAs and always by the name (RFC 9525). What is dialled was chosen by the operator, so no address is refused.
+//! configured CAs and by the name (RFC 9525), or else by a pinned key. What is dialled was chosen by the operator, so no
+//! address is refused.
 
 use std::io::{self, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -9,8 +10,9 @@ use std::time::Duration;
 
 use acme::identifier::DnsName;
 use acme::problem::plain;
-use rustls::client::Resumption;
-use rustls::crypto::aws_lc_rs;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -22,7 +24,8 @@ use tokio_rustls::TlsConnector;
 use super::Parts;
 use super::endpoint::Host;
 use super::outcome::{Outcome, Trouble};
-use super::settings::Trust;
+use super::pin::Pinned;
+use super::settings::{Roots, Trust};
 
 /// What a conversation is held over.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -63,6 +66,13 @@ fn is_localhost(name: &DnsName) -> bool {
     name.as_str() == "localhost" || name.as_str().ends_with(".localhost")
 }
 
+/// A conversation over TLS.
+pub(super) struct Secured {
+    pub(super) stream: Box<dyn Stream>,
+    /// What is wrong with the server's certificate, when its key was believed all the same.
+    pub(super) objection: Option<String>,
+}
+
 /// Agrees on TLS with a server.
 pub(super) async fn secure<S: Stream + 'static>(
     parts: &Parts,
@@ -70,35 +80,69 @@ pub(super) async fn secure<S: Stream + 'static>(
     host: &Host,
     protocol: Option<&[u8]>,
     stream: S,
-) -> Result<Box<dyn Stream>, Outcome> {
-    let roots = roots(trust, parts).map_err(|why| Outcome::retry(Trouble::Tls, why))?;
+) -> Result<Secured, Outcome> {
+    let verifier = Arc::new(verifier(trust, parts).map_err(|why| Outcome::retry(Trouble::Tls, why))?);
     let name = match host {
         Host::Address(address) => ServerName::IpAddress((*address).into()),
         Host::Name(name) => ServerName::try_from(name.to_string())
             .map_err(|_| Outcome::retry(Trouble::Tls, format!("{name} cannot be asked for by TLS")))?,
     };
-    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let mut config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .expect("aws-lc-rs has the cipher suites of TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
+        .dangerous() // it judges by the chain, and beside it by the key alone
+        .with_custom_certificate_verifier(Arc::clone(&verifier) as Arc<dyn ServerCertVerifier>)
         .with_no_client_auth();
     config.alpn_protocols = protocol.into_iter().map(<[u8]>::to_vec).collect();
     config.resumption = Resumption::disabled();
     match TlsConnector::from(Arc::new(config)).connect(name, stream).await {
-        Ok(stream) => Ok(Box::new(stream)),
-        Err(error) => Err(Outcome::retry(
-            Trouble::Tls,
-            format!("{host} did not agree on TLS: {}", plain(&error.to_string(), SENTENCE)),
-        )),
+        Ok(stream) => {
+            let objection = verifier.objection().map(|why| plain(&why, SENTENCE));
+            if let Some(why) = &objection {
+                tracing::warn!(%host, why, "the certificate is not valid; the server is believed by its pinned key");
+            }
+            Ok(Secured { stream: Box::new(stream), objection })
+        }
+        Err(error) => {
+            let said = plain(&error.to_string(), SENTENCE);
+            let hint = hint(&error).map(|hint| format!("; {hint}")).unwrap_or_default();
+            Err(Outcome::retry(Trouble::Tls, format!("{host} did not agree on TLS: {said}{hint}")))
+        }
     }
 }
 
+/// What would do about an error of TLS.
+fn hint(error: &io::Error) -> Option<&'static str> {
+    use rustls::{CertificateError as Bad, Error};
+    match error.get_ref()?.downcast_ref::<Error>()? {
+        Error::InvalidMessage(_) => Some("it does not speak TLS there; look at the port, or do without TLS"),
+        Error::InvalidCertificate(Bad::UnknownIssuer) => Some("ca says who may certify it"),
+        Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => {
+            Some("renew it, and look at the clocks")
+        }
+        Error::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {
+            Some("use the name that is in its certificate")
+        }
+        _ => None,
+    }
+}
+
+fn verifier(trust: &Trust, parts: &Parts) -> Result<Pinned, String> {
+    let roots = Arc::new(roots(&trust.roots, parts)?);
+    let by_chain = WebPkiServerVerifier::builder_with_provider(roots, provider()).build();
+    Ok(Pinned::new(by_chain.map_err(|error| error.to_string())?, trust.pins.clone()))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
 /// The CAs that may certify a server; files are read each time, because they are replaced now and then.
-fn roots(trust: &Trust, parts: &Parts) -> Result<RootCertStore, String> {
-    let certificates = match trust {
-        Trust::OwnRoot => vec![CertificateDer::from(parts.root.clone())],
-        Trust::File(path) => read(path)?,
-        Trust::System => {
+fn roots(roots: &Roots, parts: &Parts) -> Result<RootCertStore, String> {
+    let certificates = match roots {
+        Roots::Own => vec![CertificateDer::from(parts.root.clone())],
+        Roots::File(path) => read(path)?,
+        Roots::System => {
             let path = SYSTEM.iter().map(Path::new).find(|path| path.exists());
             read(path.ok_or("this machine has no list of CAs; name a file in ca")?)?
         }
@@ -124,12 +168,16 @@ fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 
 /// Whether the CAs are there, for whoever judges a configuration.
 pub(super) fn check(trust: &Trust, parts: &Parts) -> Result<(), String> {
-    roots(trust, parts).map(|_| ())
+    verifier(trust, parts).map(|_| ())
 }
 
 /// What the system's error means for the reader.
 pub(super) fn explain(error: &io::Error) -> String {
     match error.kind() {
+        io::ErrorKind::NotFound => {
+            "is not there: the server does not run, or has its socket elsewhere".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => "may not be used by this user".to_owned(),
         io::ErrorKind::ConnectionRefused => "refused the connection: nothing listens there".to_owned(),
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
             "closed the connection".to_owned()

@@ -1,7 +1,12 @@
 //! A program is told by its standard input: the message as JSON, the same as a webhook gets. There is no shell, nothing
 //! of our environment, and an end to its time. Exit status 0 means that it took the message.
 
-use std::process::Stdio;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::pin::pin;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use acme::problem::plain;
@@ -33,7 +38,10 @@ pub(super) async fn send(exec: &Exec, message: &Message) -> Outcome {
         .spawn();
     let child = match child {
         Ok(child) => child,
-        Err(error) => return Outcome::retry(Trouble::Server, format!("{program} does not start: {error}")),
+        Err(error) => {
+            let why = format!("{program} does not start: {}", explain(&exec.program, &error));
+            return Outcome::retry(Trouble::Server, why);
+        }
     };
     match timeout(exec.timeout, run(child, json)).await {
         Ok(Ok((status, _))) if status.success() => Outcome::Delivered(Receipt::default()),
@@ -49,8 +57,21 @@ pub(super) async fn send(exec: &Exec, message: &Message) -> Outcome {
     }
 }
 
+/// Whether the program is there and can be run, for whoever judges a configuration.
+pub(super) fn check(exec: &Exec) -> Result<(), String> {
+    let program = exec.program.display();
+    match exec.program.metadata() {
+        Ok(found) if !found.is_file() => Err(format!("{program} is no file")),
+        Ok(found) if found.permissions().mode() & 0o111 == 0 => {
+            Err(format!("{program} may not be run; chmod +x would do"))
+        }
+        Ok(_) => Ok(()),
+        Err(_) => Err(format!("{program} is not there")),
+    }
+}
+
 /// Gives it its input and waits for its end, with the beginning of what it complained about.
-async fn run(mut child: Child, json: String) -> std::io::Result<(std::process::ExitStatus, String)> {
+async fn run(mut child: Child, json: String) -> io::Result<(ExitStatus, String)> {
     let (input, errors) = (child.stdin.take(), child.stderr.take());
     let feed = async {
         if let Some(mut input) = input {
@@ -58,21 +79,49 @@ async fn run(mut child: Child, json: String) -> std::io::Result<(std::process::E
             let _ = input.write_all(json.as_bytes()).await;
         }
     };
+    let said = Mutex::new(Vec::new());
     let listen = async {
-        let mut said = Vec::new();
-        if let Some(errors) = errors {
-            // What it leaves running may hold its standard error open; nobody waits for that.
-            let _ = timeout(LISTEN, errors.take(HEARD).read_to_end(&mut said)).await;
+        let Some(mut errors) = errors else { return };
+        let mut some = [0; 1_024];
+        // To its end: a program that nobody listens to any more is killed for speaking (SIGPIPE).
+        while let Ok(count @ 1..) = errors.read(&mut some).await {
+            let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+            let room = HEARD - said.len();
+            said.extend_from_slice(&some[..count.min(room)]);
         }
-        String::from_utf8_lossy(&said).into_owned()
     };
-    let (status, (), said) = tokio::join!(child.wait(), feed, listen);
-    Ok((status?, said))
+    let mut listen = pin!(listen);
+    let both = async { tokio::join!(child.wait(), feed) };
+    let mut both = pin!(both);
+    let status = tokio::select! {
+        (status, ()) = &mut both => {
+            // What it leaves running may hold its standard error open; nobody waits long for that.
+            let _ = timeout(LISTEN, listen).await;
+            status?
+        }
+        () = &mut listen => both.await.0?,
+    };
+    let said = said.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok((status, String::from_utf8_lossy(&said).into_owned()))
+}
+
+/// What the system's error means for the reader.
+fn explain(program: &Path, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound if program.exists() => {
+            "the interpreter that its first line names is not there".to_owned()
+        }
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            "it may not be run by this user; look at its mode and its directories".to_owned()
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// How much of a complaint is kept, in characters.
 const SAID: usize = 120;
 /// How much of it is read, in octets.
-const HEARD: u64 = 1_024;
-/// How long it is listened to.
-const LISTEN: Duration = Duration::from_secs(30);
+const HEARD: usize = 1_024;
+/// How long it is listened to after its end.
+const LISTEN: Duration = Duration::from_millis(200);

@@ -2,7 +2,8 @@
 //! when it cannot be told is decided above (`watch::deliver`); what is kept is kept below, in the store.
 //!
 //! Delivery goes by the CA's own resolver and pins and trusts its own root, unless told otherwise: the way to a phone must
-//! not depend on what the alert may be about. Certificates and names are always judged.
+//! not depend on what the alert may be about. Certificates and names are always judged,
+//! or else the key.
 
 mod alertmanager;
 mod dial;
@@ -14,6 +15,7 @@ mod mail;
 mod message;
 mod ntfy;
 mod outcome;
+mod pin;
 mod schedule;
 mod secret;
 mod settings;
@@ -33,10 +35,11 @@ pub use mail::is_address;
 pub use message::{Kind, Message};
 pub use ntfy::sequence_id;
 pub use outcome::{CREDENTIAL_TRIES, HOURLY, Outcome, Receipt, Trouble, back_off};
+pub use pin::Pin;
 pub use schedule::Schedule;
 pub use secret::SecretFile;
 pub use settings::{
-    Alertmanager, Exec, Journal, Login, Ntfy, Owner, Role, Security, Settings, Sink, Smtp, Trust, Way,
+    Alertmanager, Exec, Journal, Login, Ntfy, Owner, Role, Roots, Security, Settings, Sink, Smtp, Trust, Way,
     Webhook, trouble_key,
 };
 
@@ -134,10 +137,7 @@ impl Notifier {
                     note(smtp.login.as_ref().map_or(Ok(()), |(_, file)| file.read().map(|_| ())));
                     note(trust(&smtp.trust, smtp.security != Security::Plain));
                 }
-                Way::Exec(exec) => note(match exec.program.is_file() {
-                    true => Ok(()),
-                    false => Err(format!("{} is not there", exec.program.display())),
-                }),
+                Way::Exec(exec) => note(exec::check(exec)),
                 Way::Journal(_) => {}
             }
         }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::http::{Answer, Question, ask};
 use super::message::{Kind, Message};
-use super::outcome::{Outcome, Receipt};
+use super::outcome::{Outcome, Receipt, Trouble};
 use super::settings::Ntfy;
 use super::{Form, Parts};
 
@@ -161,11 +161,24 @@ fn link(click: &str, message: &Message) -> Option<String> {
 
 fn judge(answer: &Answer, sequence_id: Option<&str>) -> Outcome {
     if answer.status != 200 {
-        let words = match serde_json::from_slice::<Refusal>(&answer.body) {
-            Ok(Refusal { code, error }) => format!("{error} ({code})"),
-            Err(_) => answer.text(),
+        let Ok(Refusal { code, error }) = serde_json::from_slice(&answer.body) else {
+            return match answer.refusal(&answer.text()) {
+                // Of a message ntfy speaks in JSON. This is somebody else, who never saw one.
+                Outcome::Refused { why } if answer.status == 400 => {
+                    Outcome::retry(Trouble::Server, format!("{why}, which ntfy does not say; look at url"))
+                }
+                outcome => outcome,
+            };
         };
-        return answer.refusal(&words);
+        let said = match hint(code) {
+            Some(hint) => format!("{error} ({code}); {hint}"),
+            None => format!("{error} ({code})"),
+        };
+        return match answer.refusal(&said) {
+            // The message is well.
+            Outcome::Refused { why } if TOPIC.contains(&code) => Outcome::retry(Trouble::Server, why),
+            outcome => outcome,
+        };
     }
     match serde_json::from_slice::<Stored>(&answer.body) {
         Ok(stored) => {
@@ -178,9 +191,20 @@ fn judge(answer: &Answer, sequence_id: Option<&str>) -> Outcome {
                 id: Some(acme::problem::plain(&stored.id, ID_LIMIT)),
                 echoes_sequence: echoes,
                 server,
+                objection: answer.objection.clone(),
             })
         }
         Err(_) => Answer::stranger("ntfy"),
+    }
+}
+
+/// What would do, by the code of ntfy's error.
+fn hint(code: u32) -> Option<&'static str> {
+    match code {
+        40_009 | 40_010 => Some("another topic would do"),
+        40_401 => Some("url is the server alone, without the topic"),
+        42_909 => Some("wait a few minutes; the credentials were wrong too often"),
+        _ => None,
     }
 }
 
@@ -188,10 +212,12 @@ impl Answer {
     /// All is well, says somebody who is not whom we asked for.
     fn stranger(wanted: &str) -> Outcome {
         let why = format!("answered 200, but not as {wanted} does; is the URL right?");
-        Outcome::retry(super::outcome::Trouble::Server, why)
+        Outcome::retry(Trouble::Server, why)
     }
 }
 
+/// The codes of topics that the server does not take: malformed, or the name of one of its pages.
+const TOPIC: &[u32] = &[40_009, 40_010];
 /// When a heartbeat that was not renewed is sent.
 const SILENCE: &str = "26h";
 /// How long a text may be, in octets: servers take 4096, and the longer ones turn into attachments or are refused.

@@ -38,6 +38,8 @@ pub struct Receipt {
     pub echoes_sequence: Option<bool>,
     /// What the server seems to be.
     pub server: Option<String>,
+    /// What is wrong with the server's certificate, when its key was believed all the same.
+    pub objection: Option<String>,
 }
 
 /// What stands in the way of a delivery that may succeed later.

@@ -8,6 +8,7 @@ use acme::severity::Severity;
 
 use super::endpoint::{Endpoint, Host};
 use super::message::{Kind, Message};
+use super::pin::Pin;
 use super::schedule::Schedule;
 use super::secret::SecretFile;
 
@@ -52,7 +53,7 @@ pub struct Sink {
 pub enum Role {
     /// Of everything.
     Always,
-    /// Of what the sinks before it could not be told for a quarter of an hour.
+    /// Of what the sinks before it could not be told for a quarter of an hour, and of the end of that.
     Fallback,
 }
 
@@ -82,7 +83,7 @@ pub struct Ntfy {
     pub topic: String,
     /// Who we are there.
     pub login: Login,
-    /// Which CAs may certify it.
+    /// How it is known.
     pub trust: Trust,
     /// What a tap opens; `{name}` stands for the first name that the message is about.
     pub click: Option<String>,
@@ -99,7 +100,7 @@ pub struct Alertmanager {
     pub endpoint: Endpoint,
     /// Who we are there.
     pub login: Login,
-    /// Which CAs may certify it.
+    /// How it is known.
     pub trust: Trust,
     /// Labels of every alert beside our own.
     pub labels: BTreeMap<String, String>,
@@ -112,7 +113,7 @@ pub struct Webhook {
     pub endpoint: Endpoint,
     /// Who we are there.
     pub login: Login,
-    /// Which CAs may certify it.
+    /// How it is known.
     pub trust: Trust,
 }
 
@@ -127,7 +128,7 @@ pub struct Smtp {
     pub security: Security,
     /// Name and password, when it wants some.
     pub login: Option<(String, SecretFile)>,
-    /// Which CAs may certify it.
+    /// How it is known.
     pub trust: Trust,
     /// Whose mail it is.
     pub from: String,
@@ -175,11 +176,20 @@ pub enum Login {
     Password(String, SecretFile),
 }
 
-/// Which CAs may certify a server. Its name is compared always.
+/// How a server is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trust {
+pub struct Trust {
+    /// Which CAs may certify it. Its name is compared always.
+    pub roots: Roots,
+    /// Keys that it may hold instead.
+    pub pins: Vec<Pin>,
+}
+
+/// Which CAs may certify a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Roots {
     /// Our own root, and no other.
-    OwnRoot,
+    Own,
     /// Those that the machine trusts.
     System,
     /// Those of a file, PEM.

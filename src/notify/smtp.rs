@@ -25,7 +25,13 @@ pub(super) async fn send(parts: &Parts, smtp: &Smtp, message: &Message, form: Fo
         Ok(Err(outcome)) => outcome,
         Err(_) => Outcome::retry(
             Trouble::Network,
-            format!("{}:{} did not answer within {} s", smtp.host, smtp.port, PATIENCE.as_secs()),
+            format!(
+                "{}:{} took the connection and said too little within {} s; a server that waits for TLS needs \
+                 security = \"tls\"",
+                smtp.host,
+                smtp.port,
+                PATIENCE.as_secs()
+            ),
         ),
     }
 }
@@ -37,8 +43,13 @@ async fn converse(parts: &Parts, smtp: &Smtp, message: &Message, form: Form) -> 
         Ok(four) => format!("[{four}]"),
         Err(_) => "localhost".to_owned(),
     };
+    let mut objection = None;
     let stream: Box<dyn Stream> = match smtp.security {
-        Security::Tls => secure(parts, &smtp.trust, &smtp.host, None, stream).await?,
+        Security::Tls => {
+            let secured = secure(parts, &smtp.trust, &smtp.host, None, stream).await?;
+            objection = secured.objection;
+            secured.stream
+        }
         Security::Plain | Security::StartTls => Box::new(stream),
     };
     let mut session = Session { stream, buffer: Vec::new() };
@@ -54,8 +65,9 @@ async fn converse(parts: &Parts, smtp: &Smtp, message: &Message, form: Form) -> 
         if !session.buffer.is_empty() {
             return Err(Outcome::retry(Trouble::Tls, "the server speaks before TLS has begun"));
         }
-        let stream = secure(parts, &smtp.trust, &smtp.host, None, session.stream).await?;
-        session = Session { stream, buffer: Vec::new() };
+        let secured = secure(parts, &smtp.trust, &smtp.host, None, session.stream).await?;
+        objection = secured.objection;
+        session = Session { stream: secured.stream, buffer: Vec::new() };
         offers = session.ask(&format!("EHLO {ours}"), &[250]).await?;
     }
     session.login(smtp, &offers).await?;
@@ -76,7 +88,7 @@ async fn converse(parts: &Parts, smtp: &Smtp, message: &Message, form: Form) -> 
     session.write(&mail::compose(&smtp.from, &smtp.to, message, form)).await?;
     let taken = session.ask("\r\n.", &[250]).await?;
     let _ = session.write("QUIT\r\n").await;
-    Ok(Receipt { id: Some(taken.text), echoes_sequence: None, server: Some(greeting.text) })
+    Ok(Receipt { id: Some(taken.text), echoes_sequence: None, server: Some(greeting.text), objection })
 }
 
 struct Session {

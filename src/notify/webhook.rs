@@ -37,7 +37,9 @@ pub(super) async fn send(parts: &Parts, to: &Webhook, message: &Message, form: F
     let question =
         Question { endpoint: &to.endpoint, trust: &to.trust, login: &to.login, path: "", json: Some(json) };
     match ask(parts, question).await {
-        Ok(answer) if (200..300).contains(&answer.status) => Outcome::Delivered(Receipt::default()),
+        Ok(answer) if (200..300).contains(&answer.status) => {
+            Outcome::Delivered(Receipt { objection: answer.objection, ..Receipt::default() })
+        }
         Ok(answer) => answer.refusal(&answer.text()),
         Err(outcome) => outcome,
     }

@@ -6,6 +6,7 @@
 
 mod plan;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use acme::id::MessageId;
 use acme::problem::plain;
 use acme::severity::Severity;
 use acme::time::Timestamp;
+use serde::{Deserialize, Serialize};
 use store::outbox::{Delivery, Entry, NewEntry, RecordTry, Settle, SinkState};
 use store::{Error, Store};
 use tokio::task::JoinSet;
@@ -78,14 +80,36 @@ pub struct Trial {
     pub server: Option<String>,
 }
 
+/// A message as the outbox keeps it.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    #[serde(flatten)]
+    message: Message,
+    /// The conditions that it is about, where they are others than its own key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    about: Vec<String>,
+}
+
 /// A message for the outbox, to be told from `not_before` on.
 ///
 /// # Errors
 /// That it has no JSON, which no message lacks.
 pub fn entry(message: &Message, not_before: Timestamp) -> Result<NewEntry, serde_json::Error> {
+    entry_about(message, &[], not_before)
+}
+
+/// The same for a message about several conditions, by their keys: whoever heard of one of them in it hears of its end.
+///
+/// # Errors
+/// That it has no JSON, which no message lacks.
+pub fn entry_about(
+    message: &Message,
+    about: &[String],
+    not_before: Timestamp,
+) -> Result<NewEntry, serde_json::Error> {
     Ok(NewEntry {
         id: MessageId::mint(message.at, crate::random()),
-        message: serde_json::to_string(message)?,
+        message: serde_json::to_string(&Written { message: message.clone(), about: about.to_vec() })?,
         severity: message.severity,
         kind: message.kind.as_str().to_owned(),
         key: message.key.clone(),
@@ -142,7 +166,8 @@ pub async fn release(store: &Store, only: Option<&str>) -> Result<(), Error> {
     for state in store.sinks().await? {
         if state.next_at.is_some() && only.is_none_or(|name| name == state.name) {
             let sink = SinkState { next_at: None, ..state };
-            store.write(RecordTry { sink, deliveries: Vec::new(), messages: Vec::new() }).await?;
+            // No try: when it was is nobody's question.
+            store.write(kept(sink, Timestamp::EPOCH)).await?;
         }
     }
     Ok(())
@@ -204,14 +229,18 @@ async fn read<'s>(store: &Store, settings: &'s Settings, now: Timestamp) -> Resu
     let open = store.open_messages(now, OPEN).await?;
     let deliveries = if open.is_empty() { Vec::new() } else { store.open_deliveries().await? };
     let sinks = store.sinks().await?;
-    Ok(View::new(settings, &sinks, open.iter().map(waiting).collect(), &deliveries))
+    let waiting: Vec<Waiting> = open.iter().map(waiting).collect();
+    let ending = waiting.iter().filter(|waiting| waiting.message.kind == Kind::Resolved);
+    let keys: BTreeSet<&str> = ending.flat_map(Waiting::about).collect();
+    let heard = store.heard(&keys.into_iter().collect::<Vec<_>>()).await?;
+    Ok(View::new(settings, &sinks, waiting, &deliveries, heard))
 }
 
 /// A row as a message. One that nobody can read says so itself, so that it neither stays for ever nor goes unseen.
 fn waiting(entry: &Entry) -> Waiting {
-    let message = serde_json::from_str(&entry.message).unwrap_or_else(|error| {
+    let Written { message, about } = serde_json::from_str(&entry.message).unwrap_or_else(|error| {
         tracing::error!(message = %entry.id, %error, "a message in the outbox cannot be read");
-        Message {
+        let message = Message {
             key: format!("unreadable:{}", entry.id),
             kind: Kind::Digest,
             rule: "Unreadable".to_owned(),
@@ -222,9 +251,10 @@ fn waiting(entry: &Entry) -> Waiting {
             owner: None,
             since: entry.at,
             at: entry.at,
-        }
+        };
+        Written { message, about: Vec::new() }
     });
-    Waiting { id: entry.id.clone(), message, from: entry.not_before.max(entry.at) }
+    Waiting { id: entry.id.clone(), message, about, from: entry.not_before.max(entry.at) }
 }
 
 fn parse_all(messages: &[String]) -> Vec<Message> {
@@ -265,7 +295,8 @@ async fn tidy(store: &Store, settings: &Settings, now: Timestamp) -> Result<usiz
             state.told_at = told_at;
             messages.extend(entry(&message, now).ok());
         }
-        store.write(RecordTry { sink: state, deliveries, messages }).await?;
+        let heard = given_up.iter().flat_map(|waiting| waiting.heard(EXPIRED)).collect();
+        store.write(RecordTry { deliveries, heard, messages, ..kept(state, now) }).await?;
     }
     let view = read(store, settings, now).await?;
     let settled = view.settled(now);
@@ -274,6 +305,11 @@ async fn tidy(store: &Store, settings: &Settings, now: Timestamp) -> Result<usiz
         store.write(Settle { messages: settled, at: now }).await?;
     }
     Ok(left)
+}
+
+/// A sink as it is now, and nothing else.
+fn kept(sink: SinkState, at: Timestamp) -> RecordTry {
+    RecordTry { sink, deliveries: Vec::new(), heard: Vec::new(), messages: Vec::new(), at }
 }
 
 fn decided(
@@ -346,14 +382,14 @@ impl Telling {
             Outcome::Refused { .. } => Some(REFUSED),
             Outcome::Retry { .. } | Outcome::Broken { .. } => None,
         };
-        let deliveries = match result {
-            Some(result) => {
-                let sink = self.sink();
-                rows.iter().map(|waiting| decided(waiting, sink, result, self.now, Some(&outcome))).collect()
+        let (mut deliveries, mut heard) = (Vec::new(), Vec::new());
+        if let Some(result) = result {
+            for waiting in rows {
+                deliveries.push(decided(waiting, self.sink(), result, self.now, Some(&outcome)));
+                heard.extend(waiting.heard(result));
             }
-            None => Vec::new(),
-        };
-        self.keep(&outcome, deliveries).await?;
+        }
+        self.keep(&outcome, deliveries, heard).await?;
         Ok(matches!(outcome, Outcome::Delivered(_) | Outcome::Refused { .. }))
     }
 
@@ -382,11 +418,16 @@ impl Telling {
         self.tries.push(Try { sink, key, result });
     }
 
-    async fn keep(&mut self, outcome: &Outcome, deliveries: Vec<Delivery>) -> Result<(), Error> {
+    async fn keep(
+        &mut self,
+        outcome: &Outcome,
+        deliveries: Vec<Delivery>,
+        heard: Vec<(String, bool)>,
+    ) -> Result<(), Error> {
         let jitter = f64::from(u16::from_be_bytes(crate::random())) / f64::from(u16::MAX);
         self.state = plan::after(&self.state, outcome, self.now, jitter);
-        let kept = RecordTry { sink: self.state.clone(), deliveries, messages: Vec::new() };
-        self.store.write(kept).await
+        let tried = RecordTry { deliveries, heard, ..kept(self.state.clone(), self.now) };
+        self.store.write(tried).await
     }
 
     /// What a sink has to hear again and again: that this CA lives, and what stands.
@@ -445,7 +486,7 @@ impl Telling {
         if !matches!(outcome, Outcome::Delivered(_)) {
             self.note(&outcome, &key);
         }
-        self.keep(&outcome, Vec::new()).await
+        self.keep(&outcome, Vec::new(), Vec::new()).await
     }
 }
 

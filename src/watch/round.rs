@@ -10,14 +10,14 @@ use acme::time::Timestamp;
 use store::Store;
 use store::outbox::NewEntry;
 
-use super::book::Notice;
+use super::book::{Event, Notice, What};
 use super::facts::{Authority, ListAge, OwnCertificate};
 use super::rule::Rule;
 use super::survey::Survey;
 use super::vigil::Vigil;
 use super::{deliver, keep, rules};
 use crate::clock::Clock;
-use crate::notify::Settings;
+use crate::notify::{Kind, Settings};
 use crate::probe::Target;
 use crate::resolver::Resolver;
 
@@ -71,7 +71,10 @@ pub async fn round(vigil: &Vigil, scene: &Scene<'_>) -> Result<usize, store::Err
     }
     // Of sinks that fail delivery itself tells the others, and sooner.
     let is_ours = |notice: &&Notice| notice.message.rule != Rule::AlertDeliveryFailing.as_str();
-    let entry = |notice: &Notice| deliver::entry(&notice.message, notice.not_before.unwrap_or(now));
+    let entry = |notice: &Notice| {
+        let about = about(notice, &step.events);
+        deliver::entry_about(&notice.message, &about, notice.not_before.unwrap_or(now))
+    };
     let entries: Result<Vec<NewEntry>, _> = step.notices.iter().filter(is_ours).map(entry).collect();
     let entries = entries.map_err(|error| internal(&error))?;
     let told = entries.len();
@@ -80,6 +83,69 @@ pub async fn round(vigil: &Vigil, scene: &Scene<'_>) -> Result<usize, store::Err
     Ok(told)
 }
 
+/// The keys of the alerts that a message of several is about, which has a key of its own. Alerts of one rule are told
+/// together when there are more than a few, those that begin and last or those that are over.
+fn about(notice: &Notice, events: &[Event]) -> Vec<String> {
+    let message = &notice.message;
+    if events.iter().any(|event| event.key == message.key) {
+        return Vec::new();
+    }
+    let is_over = message.kind == Kind::Resolved;
+    let is_told = |what: What| match what {
+        What::Fired | What::Escalated | What::Reminded => !is_over,
+        What::Resolved => is_over,
+        What::Inhibited => false,
+    };
+    let of_this = |event: &&Event| event.rule.as_str() == message.rule && is_told(event.what);
+    events.iter().filter(of_this).map(|event| event.key.clone()).collect()
+}
+
 fn internal(error: &serde_json::Error) -> store::Error {
     store::Error::Internal { reason: format!("what a round found cannot be written down: {error}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use acme::severity::Severity;
+
+    use super::*;
+    use crate::notify::Message;
+
+    #[test]
+    fn a_message_of_several_alerts_is_about_those_of_its_rule_that_began_or_ended_with_it() {
+        let event = |key: &str, what, rule| Event {
+            key: key.into(),
+            what,
+            rule,
+            severity: Severity::Warning,
+            title: String::new(),
+        };
+        let events = [
+            event("order:a", What::Fired, Rule::OrderFailing),
+            event("order:b", What::Escalated, Rule::OrderFailing),
+            event("order:c", What::Reminded, Rule::OrderFailing),
+            event("order:d", What::Inhibited, Rule::OrderFailing),
+            event("order:e", What::Resolved, Rule::OrderFailing),
+            event("served:a", What::Fired, Rule::ServedFallback),
+        ];
+        let about = |kind, key: &str| {
+            let at = Timestamp::EPOCH;
+            let message = Message {
+                key: key.into(),
+                kind,
+                rule: Rule::OrderFailing.to_string(),
+                severity: Severity::Warning,
+                title: String::new(),
+                lines: Vec::new(),
+                names: Vec::new(),
+                owner: None,
+                since: at,
+                at,
+            };
+            about(&Notice { message, not_before: None }, &events)
+        };
+        assert_eq!(about(Kind::Digest, "digest:OrderFailing"), ["order:a", "order:b", "order:c"]);
+        assert_eq!(about(Kind::Resolved, "digest:OrderFailing"), ["order:e"]);
+        assert!(about(Kind::Firing, "order:a").is_empty(), "its own key says it");
+    }
 }

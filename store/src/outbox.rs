@@ -87,6 +87,15 @@ pub struct SinkState {
     pub beat_at: Option<Timestamp>,
 }
 
+/// What a sink has heard of a condition.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Heard {
+    /// What the condition is.
+    pub key: String,
+    /// Which sink.
+    pub sink: String,
+}
+
 /// Puts messages, in this order. After a crash all of them are there, or none.
 #[derive(Clone, Debug)]
 pub struct PutMessages {
@@ -125,8 +134,12 @@ pub struct RecordTry {
     pub sink: SinkState,
     /// Messages that it has no longer to be told.
     pub deliveries: Vec<Delivery>,
+    /// Conditions that it has now heard of, and whether they held by that word. Of one condition the last counts.
+    pub heard: Vec<(String, bool)>,
     /// What others are to be told about it.
     pub messages: Vec<NewEntry>,
+    /// When that was.
+    pub at: Timestamp,
 }
 
 impl Change for RecordTry {
@@ -163,7 +176,14 @@ impl Change for RecordTry {
             );
         }
         insert(&mut script, &self.messages);
-        tx.run(script).await.map(|_| ())
+        tx.run(script).await?;
+        for (key, holds) in &self.heard {
+            match holds {
+                true => execute!(tx, HEAR, &**key, &*sink.name, self.at.unix())?,
+                false => execute!(tx, HEAR_END, &**key, &*sink.name)?,
+            };
+        }
+        Ok(())
     }
 }
 
@@ -188,7 +208,7 @@ impl Change for Settle {
 }
 
 /// Deletes what was settled before a moment, at most `limit` messages, the oldest first; with their deliveries, and with
-/// what is kept of conditions that were over then.
+/// what is kept of conditions that were over then, and of who heard of them.
 #[derive(Clone, Debug)]
 pub struct PruneMessages {
     /// What was settled before this goes; say, thirty days ago.
@@ -206,6 +226,7 @@ impl Change for PruneMessages {
         execute!(tx, FORGET_DELIVERIES, before, limit)?;
         let deleted = execute!(tx, FORGET, before, limit)?;
         execute!(tx, FORGET_STANDING, before)?;
+        execute!(tx, FORGET_HEARD, before)?;
         Ok(deleted)
     }
 }
@@ -244,6 +265,20 @@ impl Store {
         Ok(messages.into_iter().map(|Standing(message)| message).collect())
     }
 
+    /// Which sinks heard that these conditions hold, and did not hear that they are over; in no order.
+    ///
+    /// # Errors
+    /// What the database could not do.
+    pub async fn heard(&self, keys: &[&str]) -> Result<Vec<Heard>, Error> {
+        let mut heard = Vec::new();
+        for keys in keys.chunks(AT_ONCE) {
+            let mut values = Values::default();
+            let list = values.list(keys.iter().map(|key| (*key).into()));
+            heard.extend(crate::script::query(self, heard_of(&list), values.0).await?);
+        }
+        Ok(heard)
+    }
+
     /// What became of the messages with these ids, whether they are settled or not; in no order.
     ///
     /// # Errors
@@ -258,6 +293,9 @@ impl Store {
         crate::script::query(self, text, values.0).await
     }
 }
+
+/// How many conditions are asked for in one statement.
+const AT_ONCE: usize = 500;
 
 /// What is about a condition.
 const STANDS: &[&str] = &["firing", "reminder", "resolved"];
@@ -289,6 +327,19 @@ pub(crate) const SETTLE: &str = "UPDATE outbox SET settled_at = $2 WHERE id = $1
 
 pub(crate) const STANDING: &str =
     "SELECT message FROM standing WHERE kind <> 'resolved' ORDER BY key LIMIT $1";
+
+const HEAR: &str = "INSERT INTO heard (key, sink, at) VALUES ($1, $2, $3)
+     ON CONFLICT (key, sink) DO UPDATE SET at = excluded.at";
+
+pub(crate) const HEAR_END: &str = "DELETE FROM heard WHERE key = $1 AND sink = $2";
+
+pub(crate) fn heard_of(list: &str) -> String {
+    format!("SELECT key, sink FROM heard WHERE key IN ({list})")
+}
+
+/// Of what ended without a word, and of sinks that are configured no longer. Of what ended just now the end may still wait.
+pub(crate) const FORGET_HEARD: &str = "DELETE FROM heard WHERE at < $1 AND NOT EXISTS
+         (SELECT 1 FROM alert WHERE alert.key = heard.key AND (alert.ended_at IS NULL OR alert.ended_at >= $1))";
 
 macro_rules! settled {
     () => {
@@ -341,6 +392,12 @@ impl Record for SinkState {
             replaces: row.number_or_null("replaces")?.map(|number| number != 0),
             beat_at: row.time_or_null("beat_at")?,
         })
+    }
+}
+
+impl Record for Heard {
+    fn read(row: &impl Columns) -> Result<Self, Error> {
+        Ok(Self { key: row.string("key")?, sink: row.string("sink")? })
     }
 }
 

@@ -29,6 +29,7 @@ async fn no_statement_that_is_run_often_reads_a_whole_table() {
         .replace("ROWS", "($6, $7, $8, $9, $10), ($11, $12, $13, $14, $15)");
     let failure = lineage::facts::FAILURE.replace("LIST", "$1, $2");
     let failures = lineage::facts::FAILURES.replace("ROWS", "($1, $2), ($3, $4)");
+    let heard = outbox::heard_of("$1, $2");
     let wanted = lineage::pages::WANTED.replace("ANY", "c.names LIKE $3");
     let with_serials = certificate::WITH_SERIALS.replace("LIST", "$1, $2");
     let of_hosts = observation::OF_HOSTS.replace("LIST", "$1, $2");
@@ -83,6 +84,9 @@ async fn no_statement_that_is_run_often_reads_a_whole_table() {
         (outbox::FORGET_DELIVERIES, "outbox_settled"),
         (outbox::FORGET, "outbox_settled"),
         (outbox::FORGET_STANDING, "standing_over"),
+        (heard.as_str(), "PRIMARY KEY (key=?)"),
+        (outbox::HEAR_END, "PRIMARY KEY (key=? AND sink=?)"),
+        (outbox::FORGET_HEARD, "heard_at (at<?)"),
         (lineage::pages::ATTENTION, "certificate_attention ((attention_at,serial)>(?,?) AND attention_at<?)"),
         (lineage::pages::ENDING, "certificate_expiry (not_after>? AND not_after<?)"),
         (lineage::pages::FAILED, "orders_failed_names (names>?)"),

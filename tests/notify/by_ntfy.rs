@@ -1,11 +1,10 @@
-//! ntfy, whose documented contract the server here follows, and one real one.
+//! ntfy, whose contract the server here follows. What it follows is shown on a real one in `real_ntfy.rs`.
 
 use acme::severity::Severity;
 use acme_ca::notify::{Kind, sequence_id};
 use serde_json::json;
 
 use crate::desk::{Desk, began, ntfy_at};
-use crate::support::fetched::skipped;
 use crate::support::ntfy::{Answer, Ntfy, basic};
 
 #[tokio::test]
@@ -261,39 +260,4 @@ async fn the_server_says_that_the_ca_is_silent_where_it_can() {
         desk.pass_minutes(1);
     }
     assert_eq!(old.titles().len(), 1, "{:?}", old.titles());
-}
-
-/// The open points of the contract, on a server that somebody runs: `NTFY_URL=http://127.0.0.1:2586`, perhaps with
-/// `NTFY_TOKEN`. It publishes to a topic of its own.
-#[tokio::test]
-async fn a_real_ntfy_takes_what_we_send() {
-    let Ok(url) = std::env::var("NTFY_URL") else {
-        skipped("a real ntfy", "NTFY_URL is not given");
-        return;
-    };
-    let topic = format!("acme-ca-{}", std::process::id());
-    let mut more = "ca = \"system\"\ntags = [\"home\"]\nclick = \"https://ca.lan/{name}\"".to_owned();
-    let mut desk = Desk::new("").await;
-    if let Ok(token) = std::env::var("NTFY_TOKEN") {
-        desk.secret("token", &token);
-        more.push_str("\ntoken_file = \"token\"");
-    }
-    let section = ntfy_at(&url, &more).replace("\"pki\"", &format!("\"{topic}\""));
-    desk.reconfigure(&section);
-    let mut long = desk.message(Kind::Firing, Severity::Urgent, "a.corp.lan");
-    long.lines = vec!["ü\"\\".repeat(300); 20];
-    desk.put_message(&long).await;
-    desk.put(Kind::Resolved, Severity::Urgent, "a.corp.lan").await;
-    assert_eq!(desk.results().await, ["delivered"; 2]);
-    let replaces = desk.store.sinks().await.unwrap()[0].replaces;
-    let said = crate::other_sinks::get(&format!("{url}/{topic}/json?poll=1")).await;
-    let messages: Vec<serde_json::Value> =
-        said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let first = messages.iter().find(|m| m["priority"] == 5).unwrap_or_else(|| panic!("{said}"));
-    assert!(first["attachment"].is_null() && first["message"].as_str().unwrap().len() <= 3_500, "{first}");
-    assert_eq!(first["tags"][0], "rotating_light");
-    assert_eq!(first["click"], "https://ca.lan/a.corp.lan");
-    let echoed = first["sequence_id"] == json!(sequence_id("order:a.corp.lan"));
-    assert_eq!(replaces, Some(echoed), "{first}");
-    println!("sequence ids are given back: {echoed}");
 }

@@ -3,6 +3,7 @@
 use acme::severity::Severity;
 use acme_ca::notify::Kind;
 use std::os::unix::net::UnixDatagram;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::desk::{Desk, ntfy_at};
@@ -117,6 +118,82 @@ async fn a_broken_certificate_at_ntfy_is_told_to_everybody_else_at_once() {
 }
 
 #[tokio::test]
+async fn a_server_with_a_pinned_key_is_believed_whatever_its_certificate_says() {
+    // Expired, of another root, for another name.
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["old.corp.lan".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    let broken = params.self_signed(&key).unwrap();
+    let ntfy = Ntfy::with_tls(&broken.pem(), &key.serialize_pem()).await;
+    let other = rcgen::KeyPair::generate().unwrap();
+    let pin = |key: &rcgen::KeyPair| pin(&key.public_key_pem());
+    let url = format!("https://ntfy.corp.lan:{}", ntfy.port());
+    let mut desk = Desk::new(&ntfy_at(&url, &format!("pin_sha256 = [\"{}\"]", pin(&other)))).await;
+    desk.put(Kind::Firing, Severity::Warning, "a.corp.lan").await;
+    assert_eq!(desk.results().await, ["tls"], "the key of somebody else");
+    desk.reconfigure(&ntfy_at(&url, &format!("pin_sha256 = [\"{}\", \"{}\"]", pin(&other), pin(&key))));
+    desk.pass_minutes(1);
+    assert_eq!(desk.results().await, ["delivered"]);
+    let sink = &desk.notifier.settings.sinks[0];
+    let trial = acme_ca::watch::deliver::try_out(&desk.notifier, sink, desk.now()).await;
+    let acme_ca::notify::Outcome::Delivered(receipt) = trial.outcome else { panic!("{trial:?}") };
+    assert!(receipt.objection.unwrap().contains("invalid peer certificate"));
+
+    // A pin takes nothing from a certificate that is valid: a new key needs no new pin.
+    let (chain, fresh) = desk.certificate("ntfy.corp.lan");
+    let renewed = Ntfy::with_tls(&chain, &fresh).await;
+    let url = format!("https://ntfy.corp.lan:{}", renewed.port());
+    desk.reconfigure(&ntfy_at(&url, &format!("pin_sha256 = [\"sha256//{}\"]", pin(&key))));
+    let sink = &desk.notifier.settings.sinks[0];
+    let trial = acme_ca::watch::deliver::try_out(&desk.notifier, sink, desk.now()).await;
+    let acme_ca::notify::Outcome::Delivered(receipt) = trial.outcome else { panic!("{trial:?}") };
+    assert_eq!(receipt.objection, None);
+}
+
+#[tokio::test]
+async fn whoever_shows_a_pinned_certificate_without_its_key_is_not_believed() {
+    use rustls::pki_types::pem::PemObject as _;
+    let (ours, thief) = (rcgen::KeyPair::generate().unwrap(), rcgen::KeyPair::generate().unwrap());
+    let shown = rcgen::CertificateParams::new(vec!["ntfy.corp.lan".to_owned()]).unwrap();
+    let shown = shown.self_signed(&ours).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(thief.serialize_pem().as_bytes()).unwrap();
+    let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).unwrap();
+    let certified = rustls::sign::CertifiedKey::new(vec![shown.der().clone()], key);
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let resolver = Arc::new(rustls::sign::SingleCertAndKey::from(certified.clone()));
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(resolver);
+        let ntfy = Ntfy::with_config(config).await;
+        let url = format!("https://ntfy.corp.lan:{}", ntfy.port());
+        let desk =
+            Desk::new(&ntfy_at(&url, &format!("pin_sha256 = [\"{}\"]", pin(&ours.public_key_pem())))).await;
+        desk.put(Kind::Firing, Severity::Warning, "a.corp.lan").await;
+        assert_eq!(desk.results().await, ["tls"], "{version:?}");
+        assert!(desk.fact("phone").await.detail.unwrap().contains("BadSignature"));
+        assert_eq!(ntfy.asked(), 0);
+    }
+}
+
+/// The pin of a public key, as the README has people make it.
+fn pin(public_key: &str) -> String {
+    use std::io::Write as _;
+    let mut shell = std::process::Command::new("sh")
+        .args(["-c", "openssl pkey -pubin -outform DER | openssl dgst -sha256 -binary | base64"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    shell.stdin.take().unwrap().write_all(public_key.as_bytes()).unwrap();
+    let output = shell.wait_with_output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[tokio::test]
 async fn the_next_sink_takes_over_and_both_hear_the_end() {
     let (first, second) = (Ntfy::start().await, Ntfy::start().await);
     let section = format!(
@@ -152,6 +229,130 @@ async fn the_next_sink_takes_over_and_both_hear_the_end() {
     assert!(places.is_sorted(), "{titles}");
     assert!(second.titles().last().unwrap().contains("phone of localhost takes messages again"));
     assert_eq!(desk.step().await.waiting, 0);
+}
+
+/// A first sink, and a fallback behind it.
+fn with_fallback(first: &str, second: &str) -> String {
+    format!(
+        "{}\n[[alerts.sink]]\ntype = \"ntfy\"\nname = \"second\"\nurl = \"{second}\"\ntopic = \"pki\"\nrole = \"fallback\"\n",
+        ntfy_at(first, "")
+    )
+}
+
+#[tokio::test]
+async fn a_fallback_hears_the_end_of_what_it_heard_and_nothing_else() {
+    let (first, second) = (Ntfy::start().await, Ntfy::start().await);
+    let mut desk = Desk::new(&with_fallback("http://127.0.0.1:1", &second.url())).await;
+    for name in ["a.corp.lan", "b.corp.lan"] {
+        desk.put(Kind::Firing, Severity::Warning, name).await;
+    }
+    for _ in 0..20 {
+        desk.step().await;
+        desk.pass_minutes(1);
+    }
+    // The first is back: reminders, and what begins now, are for it alone.
+    desk.reconfigure(&with_fallback(&first.url(), &second.url()));
+    desk.pass_minutes(15);
+    desk.step().await;
+    desk.step().await;
+    let before = second.titles();
+    assert_eq!(before.len(), 2 + 2, "two alerts, that phone fails, and that it is back: {before:?}");
+    desk.put(Kind::Reminder, Severity::Warning, "a.corp.lan").await;
+    desk.put(Kind::Firing, Severity::Warning, "c.corp.lan").await;
+    desk.put(Kind::Resolved, Severity::Warning, "c.corp.lan").await;
+    assert_eq!(desk.step().await.waiting, 0);
+    assert_eq!(second.titles(), before);
+
+    // A month passes, in which what was told of the beginning is forgotten, and the fallback is away when it ends.
+    let alert = |name: &str| store::alert::Kept {
+        key: format!("order:{name}.corp.lan"),
+        rule: "OrderFailing".into(),
+        severity: Severity::Warning,
+        state: "firing".into(),
+        since: desk.now(),
+        changed_at: desk.now(),
+        ended_at: None,
+        acked_at: None,
+        ack_reason: None,
+        body: "{}".into(),
+    };
+    let alerts = vec![(alert("a"), false), (alert("b"), false)];
+    desk.store.write(store::alert::KeepAlerts { alerts, ..Default::default() }).await.unwrap();
+    desk.pass_minutes(40 * 24 * 60);
+    let before_this = desk.now().minus(Duration::from_secs(30 * 86_400));
+    desk.store.write(store::outbox::PruneMessages { before: before_this, limit: 100 }).await.unwrap();
+    for _ in 0..2 {
+        second.answer_next(Answer::error(503, 50301, "restarting"));
+    }
+    desk.put(Kind::Resolved, Severity::Warning, "a.corp.lan").await;
+    let report = desk.step().await;
+    assert_eq!(first.titles().last().unwrap(), "a.corp.lan issued after 41 failures", "it waits for nobody");
+    assert_eq!((report.waiting, desk.fact("second").await.waiting), (1, 1));
+    desk.reopen().await;
+    desk.pass_minutes(1);
+    desk.step().await;
+    desk.reopen().await;
+    desk.pass_minutes(1);
+    assert_eq!(desk.step().await.waiting, 0);
+    assert_eq!(second.titles()[4..], ["a.corp.lan issued after 41 failures"]);
+    for _ in 0..3 {
+        desk.put(Kind::Firing, Severity::Warning, "a.corp.lan").await;
+        desk.put(Kind::Resolved, Severity::Warning, "a.corp.lan").await;
+        desk.pass_minutes(1);
+        desk.step().await;
+    }
+    assert_eq!(second.titles().len(), 5, "that is over, and is no longer its affair");
+
+    // It does not wait for ever.
+    second.answer_next(Answer::error(503, 50301, "restarting"));
+    desk.put(Kind::Resolved, Severity::Warning, "b.corp.lan").await;
+    assert_eq!(desk.step().await.waiting, 1);
+    desk.pass_minutes(49 * 60);
+    desk.step().await;
+    assert_eq!(desk.step().await.waiting, 0, "the first was told that the second fails");
+    assert!(
+        desk.store
+            .heard(&["order:a.corp.lan", "order:b.corp.lan", "order:c.corp.lan"])
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn a_fallback_that_heard_of_several_in_one_message_hears_the_end_of_each() {
+    let (first, second) = (Ntfy::start().await, Ntfy::start().await);
+    let mut desk = Desk::new(&with_fallback("http://127.0.0.1:1", &second.url())).await;
+    let several = |desk: &Desk, kind, names: &[&str]| {
+        let mut message = desk.message(kind, Severity::Warning, "several");
+        (message.key, message.title) = ("digest:OrderFailing".into(), format!("{} alerts", names.len()));
+        let about: Vec<String> = names.iter().map(|name| format!("order:{name}.corp.lan")).collect();
+        acme_ca::watch::deliver::entry_about(&message, &about, message.at).unwrap()
+    };
+    let put = async |desk: &Desk, entry| {
+        desk.store.write(store::outbox::PutMessages { entries: vec![entry] }).await.unwrap();
+    };
+    put(&desk, several(&desk, Kind::Digest, &["a", "b", "c", "d", "e"])).await;
+    for _ in 0..20 {
+        desk.step().await;
+        desk.pass_minutes(1);
+    }
+    desk.reconfigure(&with_fallback(&first.url(), &second.url()));
+    desk.pass_minutes(15);
+    desk.step().await;
+    desk.step().await;
+    let before = second.titles().len();
+    desk.put(Kind::Resolved, Severity::Warning, "b.corp.lan").await;
+    desk.put(Kind::Resolved, Severity::Warning, "f.corp.lan").await;
+    put(&desk, several(&desk, Kind::Resolved, &["a", "c", "d", "f"])).await;
+    put(&desk, several(&desk, Kind::Resolved, &["f", "g", "h", "i", "j"])).await;
+    assert_eq!(desk.step().await.waiting, 0);
+    assert_eq!(second.titles()[before..], ["b.corp.lan issued after 41 failures", "4 alerts"]);
+    assert_eq!(
+        desk.store.heard(&["order:a.corp.lan", "order:e.corp.lan"]).await.unwrap().len(),
+        2,
+        "e, by both"
+    );
 }
 
 #[tokio::test]

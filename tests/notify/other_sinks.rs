@@ -263,6 +263,15 @@ async fn a_program_gets_the_message_and_nothing_of_ours() {
     assert_eq!(desk.results().await, ["server"]);
     assert!(begun.elapsed() < Duration::from_secs(20));
     assert!(desk.fact("exec").await.detail.unwrap().contains("stopped after 1 s"));
+
+    // It complains at length and does its work all the same, or leaves something running that holds its output open.
+    for script in ["yes 'no modem' | head -c 300000 >&2", "sleep 60 &"] {
+        write(&format!("#!/bin/sh\ncat >/dev/null\n{script}\n"));
+        desk.reconfigure(&section("5s"));
+        desk.pass_minutes(1);
+        assert_eq!(desk.results().await, ["delivered"], "{script}: {:?}", desk.fact("exec").await);
+        desk.put(Kind::Firing, Severity::Urgent, "vault.corp.lan").await;
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The programs: `ca-ctl alerts test`, `acme-ca check-config`, and what none of them ever says.
 
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -67,6 +68,8 @@ fn a_check_names_the_files_that_are_missing_and_a_server_starts_without_them() {
     for file in ["ntfy.token", "tell"] {
         std::fs::write(ca.path(file), "x").unwrap();
     }
+    assert!(text(&check()).contains("tell may not be run; chmod +x would do"));
+    std::fs::set_permissions(ca.path("tell"), PermissionsExt::from_mode(0o755)).unwrap();
     std::fs::copy(ca.root(), ca.path("ntfy-root.pem")).unwrap();
     assert!(check().status.success(), "{}", text(&check()));
     std::fs::remove_file(ca.path("ntfy.token")).unwrap();

@@ -17,6 +17,7 @@ pub mod ntfy;
 pub mod oracle;
 pub mod ports;
 pub mod raw;
+pub mod real_ntfy;
 pub mod responder;
 pub mod rules;
 pub mod servers;

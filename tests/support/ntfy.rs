@@ -94,6 +94,11 @@ impl Ntfy {
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .unwrap();
+        Self::with_config(config).await
+    }
+
+    /// With TLS as it is configured.
+    pub async fn with_config(config: ServerConfig) -> Self {
         Self::serve(Some(TlsAcceptor::from(Arc::new(config)))).await
     }
 
@@ -247,36 +252,53 @@ fn ok(value: &Value) -> Answer {
 }
 
 impl Kept {
+    /// In the order of the real server: who it is, what is said, how often, whether they may, and then the rest.
     fn publish(&mut self, body: &[u8], authorization: Option<&str>, knows: bool) -> Result<Answer, Answer> {
-        self.authorize(authorization)?;
-        self.spend()?;
+        self.authenticate(authorization)?;
         if body.len() > 2 * MESSAGE_LIMIT {
             return Err(Answer::error(413, 41303, "JSON body too large"));
         }
         let request: Value = serde_json::from_slice(body)
             .map_err(|_| Answer::error(400, 40024, "invalid request: request body must be valid JSON"))?;
         let text = |key: &str| request[key].as_str().unwrap_or_default().to_owned();
-        if !is_word(&text("topic")) {
+        let topic = text("topic");
+        if !is_word(&topic) {
             return Err(Answer::error(400, 40009, "invalid request: topic invalid"));
         }
-        if text("message").len() > MESSAGE_LIMIT {
+        if DISALLOWED.contains(&topic.as_str()) {
+            return Err(Answer::error(400, 40010, "invalid request: topic name is not allowed"));
+        }
+        self.spend()?;
+        if authorization.is_none() && !self.allowed.is_empty() {
+            return Err(Answer::error(403, 40301, "forbidden"));
+        }
+        let priority = request["priority"].as_i64().unwrap_or(0);
+        if !(0..=5).contains(&priority) {
+            return Err(Answer::error(400, 40007, "invalid priority parameter"));
+        }
+        let delay = delay(&text("delay"))?;
+        // What reaches the limit is an attachment, and there are none.
+        if text("message").len() >= MESSAGE_LIMIT {
             return Err(Answer::error(400, 40014, "invalid request: attachments not allowed"));
         }
-        if !request["priority"].is_null() && !(1..=5).contains(&request["priority"].as_i64().unwrap_or(0)) {
-            return Err(Answer::error(400, 40007, "invalid request: priority invalid"));
-        }
-        let delay = match text("delay").as_str() {
-            "" => 0,
-            hours => match hours.strip_suffix('h').and_then(|n| n.parse::<i64>().ok()) {
-                Some(hours @ 1..=72) => hours * 3_600,
-                _ => return Err(Answer::error(400, 40004, "invalid delay parameter: unable to parse delay")),
-            },
+        let message = match text("message") {
+            empty if empty.is_empty() => "triggered".to_owned(),
+            message => message,
         };
         let mut stored = json!({
-            "id": format!("m{}", self.requests.len()), "time": self.now + delay, "expires": self.now + 43_200,
-            "event": "message", "topic": text("topic"), "title": text("title"), "message": text("message"),
-            "priority": request["priority"], "tags": request["tags"], "click": request["click"],
+            "id": format!("m{}", self.requests.len()), "time": self.now + delay,
+            "expires": self.now + delay + 43_200, "event": "message", "topic": topic, "message": message,
         });
+        for (key, is_there) in [
+            ("title", !text("title").is_empty()),
+            ("priority", priority > 0),
+            ("tags", request["tags"].as_array().is_some_and(|tags| !tags.is_empty())),
+            ("click", !text("click").is_empty()),
+        ] {
+            if is_there {
+                stored[key] = request[key].clone();
+            }
+        }
         let sequence_id = text("sequence_id");
         if knows && !sequence_id.is_empty() {
             if !is_word(&sequence_id) {
@@ -295,21 +317,17 @@ impl Kept {
         Ok(ok(&stored))
     }
 
-    fn authorize(&mut self, authorization: Option<&str>) -> Result<(), Answer> {
-        if self.allowed.is_empty() {
-            return Ok(());
-        }
+    /// Wrong credentials count, up to a limit behind which even the right ones are not looked at.
+    fn authenticate(&mut self, authorization: Option<&str>) -> Result<(), Answer> {
+        let Some(value) = authorization.filter(|_| !self.allowed.is_empty()) else { return Ok(()) };
         if self.auth_failures >= 30 {
             return Err(Answer::error(429, 42909, "limit reached: too many auth failures"));
         }
-        match authorization {
-            Some(value) if self.allowed.iter().any(|allowed| allowed == value) => Ok(()),
-            Some(_) => {
-                self.auth_failures += 1;
-                Err(Answer::error(401, 40101, "unauthorized"))
-            }
-            None => Err(Answer::error(403, 40301, "forbidden")),
+        if self.allowed.iter().any(|allowed| allowed == value) {
+            return Ok(());
         }
+        self.auth_failures += 1;
+        Err(Answer::error(401, 40101, "unauthorized"))
     }
 
     /// A bucket of 60 requests that gets one back every five seconds. There is no `Retry-After`.
@@ -333,9 +351,24 @@ impl Kept {
     }
 }
 
+/// What `delay` says, in seconds: here hours alone, of at most three days.
+fn delay(text: &str) -> Result<i64, Answer> {
+    let refuse = |code, why| Err(Answer::error(400, code, &format!("invalid delay parameter: {why}")));
+    match text.strip_suffix('h').and_then(|hours| hours.parse::<i64>().ok()) {
+        None if text.is_empty() => Ok(0),
+        Some(hours @ 1..=72) => Ok(hours * 3_600),
+        Some(hours) if hours > 72 => refuse(40_006, "too large, please refer to the docs"),
+        Some(_) => refuse(40_005, "too small, please refer to the docs"),
+        None => refuse(40_004, "unable to parse delay"),
+    }
+}
+
 fn is_word(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
 }
 
+/// Names of pages.
+const DISALLOWED: &[&str] =
+    &["docs", "static", "file", "app", "metrics", "account", "settings", "signup", "login", "v1"];
 /// In octets; without attachments, which need more configuration than most servers have.
 const MESSAGE_LIMIT: usize = 4096;

@@ -38,7 +38,7 @@ struct Item {
     id: Option<String>,
     /// Whether later messages take the place of earlier ones there.
     replaces: Option<bool>,
-    /// Why it did not arrive.
+    /// Why it did not arrive, or what is wrong although it did.
     detail: Option<String>,
 }
 
@@ -57,7 +57,10 @@ impl From<Trial> for Item {
             server: trial.server,
             id: receipt.and_then(|receipt| receipt.id.clone()),
             replaces: receipt.and_then(|receipt| receipt.echoes_sequence),
-            detail: trial.outcome.why().map(|why| plain(why, 300)),
+            detail: match receipt.and_then(|receipt| receipt.objection.as_ref()) {
+                Some(why) => Some(format!("believed by its pinned key: {}", plain(why, 250))),
+                None => trial.outcome.why().map(|why| plain(why, 300)),
+            },
         }
     }
 }

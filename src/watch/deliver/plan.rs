@@ -1,15 +1,16 @@
 //! Who is owed what at a moment, and how a try changes a sink: functions of what is kept and `now`.
 //!
 //! A sink gets everything in the order in which it was put. It is left alone while it recovers, and a fallback takes over
-//! what the sinks before it could not be told for [`PATIENCE`]. What was owed for [`GIVEN_UP`] is owed no longer.
+//! what the sinks before it could not be told for [`PATIENCE`]; whoever heard that something is wrong hears its end. What
+//! was owed for [`GIVEN_UP`] is owed no longer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use acme::id::MessageId;
 use acme::severity::Severity;
 use acme::time::Timestamp;
-use store::outbox::{Delivery, SinkState};
+use store::outbox::{Delivery, Heard, SinkState};
 
 use crate::notify::{
     CREDENTIAL_TRIES, HOURLY, Kind, Message, Outcome, Role, Settings, Sink, Trouble, back_off,
@@ -20,8 +21,31 @@ use crate::notify::{
 pub(super) struct Waiting {
     pub(super) id: MessageId,
     pub(super) message: Message,
+    /// The conditions that it is about, where they are others than its own key.
+    pub(super) about: Vec<String>,
     /// From when on it could be told.
     pub(super) from: Timestamp,
+}
+
+impl Waiting {
+    /// The conditions that it is about.
+    pub(super) fn about(&self) -> impl Iterator<Item = &str> {
+        let own = self.about.is_empty().then_some(&self.message.key);
+        own.into_iter().chain(&self.about).map(String::as_str)
+    }
+
+    /// What a sink has heard of conditions when this became of the message there, and whether they held by that word. An
+    /// end that a sink does not take is told there no more, so it counts as heard.
+    pub(super) fn heard(&self, result: &str) -> Vec<(String, bool)> {
+        let arrived = has_arrived(result);
+        let holds = match self.message.kind {
+            Kind::Firing | Kind::Reminder if arrived => true,
+            Kind::Digest if arrived && !self.about.is_empty() => true,
+            Kind::Resolved => false,
+            _ => return Vec::new(),
+        };
+        self.about().map(|key| (key.to_owned(), holds)).collect()
+    }
 }
 
 /// Everything that is kept, as it was read at one moment.
@@ -32,6 +56,8 @@ pub(super) struct View<'v> {
     /// In the order in which they were put.
     pub(super) waiting: Vec<Waiting>,
     told: HashMap<(String, String), bool>,
+    /// Messages that end what a sink heard of, and those sinks, by their places.
+    ends: HashSet<(MessageId, usize)>,
 }
 
 impl<'v> View<'v> {
@@ -40,6 +66,7 @@ impl<'v> View<'v> {
         kept: &[SinkState],
         waiting: Vec<Waiting>,
         deliveries: &[Delivery],
+        heard: Vec<Heard>,
     ) -> Self {
         let state = |sink: &Sink| {
             let found = kept.iter().find(|state| state.name == sink.name).cloned();
@@ -48,12 +75,31 @@ impl<'v> View<'v> {
         let states = settings.sinks.iter().map(state).collect();
         let told = deliveries
             .iter()
-            .map(|d| {
-                let arrived = d.result == DELIVERED || d.result == MERGED;
-                ((d.message.to_string(), d.sink.clone()), arrived)
-            })
+            .map(|d| ((d.message.to_string(), d.sink.clone()), has_arrived(&d.result)))
             .collect();
-        Self { settings, states, waiting, told }
+        let mut view = Self { settings, states, waiting, told, ends: HashSet::new() };
+        view.ends = view.ends(heard);
+        view
+    }
+
+    /// Of the ends that a sink was not told, the first of each condition is the one that it waits for.
+    fn ends(&self, heard: Vec<Heard>) -> HashSet<(MessageId, usize)> {
+        let mut heard: HashSet<(String, String)> =
+            heard.into_iter().map(|heard| (heard.key, heard.sink)).collect();
+        let mut ends = HashSet::new();
+        for waiting in self.waiting.iter().filter(|waiting| waiting.message.kind == Kind::Resolved) {
+            for (place, sink) in self.settings.sinks.iter().enumerate() {
+                if self.result(waiting, place).is_some() {
+                    continue;
+                }
+                for key in waiting.about() {
+                    if heard.remove(&(key.to_owned(), sink.name.clone())) {
+                        ends.insert((waiting.id.clone(), place));
+                    }
+                }
+            }
+        }
+        ends
     }
 
     /// What a sink is to be told now, in order; nothing while it is left alone. Not what is too old.
@@ -83,7 +129,14 @@ impl<'v> View<'v> {
 
     fn is_owed(&self, waiting: &Waiting, sink: usize, now: Timestamp) -> bool {
         let it = &self.settings.sinks[sink];
-        if !it.wants(&waiting.message) || self.result(waiting, sink).is_some() {
+        if self.result(waiting, sink).is_some() {
+            return false;
+        }
+        // Whoever heard that something is wrong hears that it is over, whoever else did.
+        if self.ends.contains(&(waiting.id.clone(), sink)) {
+            return true;
+        }
+        if !it.wants(&waiting.message) {
             return false;
         }
         // That others cannot be told is what a fallback is there for.
@@ -116,6 +169,11 @@ impl<'v> View<'v> {
     fn is_failing(&self, sink: usize, now: Timestamp) -> bool {
         self.states[sink].failing_since.is_some_and(|since| since.plus(PATIENCE) <= now)
     }
+}
+
+/// Whether a sink was told, by what became of a message there.
+fn has_arrived(result: &str) -> bool {
+    result == DELIVERED || result == MERGED
 }
 
 fn is_given_up(waiting: &Waiting, now: Timestamp) -> bool {

@@ -3,7 +3,8 @@
 use acme::id::{ID_RANDOM, MessageId};
 use acme::severity::Severity;
 use acme::time::Timestamp;
-use store::outbox::{Delivery, NewEntry, PruneMessages, PutMessages, RecordTry, Settle, SinkState};
+use store::alert::{KeepAlerts, Kept};
+use store::outbox::{Delivery, Heard, NewEntry, PruneMessages, PutMessages, RecordTry, Settle, SinkState};
 
 use crate::world::*;
 
@@ -30,6 +31,10 @@ fn told(entry: &NewEntry, sink: &str) -> Delivery {
         remote_id: Some("abc".to_owned()),
         detail: None,
     }
+}
+
+fn tried(sink: &SinkState, deliveries: Vec<Delivery>) -> RecordTry {
+    RecordTry { sink: sink.clone(), deliveries, heard: vec![], messages: vec![], at: now() }
 }
 
 fn messages(entries: &[store::outbox::Entry]) -> Vec<&str> {
@@ -76,7 +81,7 @@ both! {
             replaces: None,
             beat_at: None,
         };
-        world.store.write(RecordTry { sink: sink.clone(), deliveries: vec![], messages: vec![] }).await.unwrap();
+        world.store.write(tried(&sink, vec![])).await.unwrap();
         assert_eq!(world.store.sinks().await.unwrap(), [sink.clone()]);
         sink = SinkState {
             name: "phone".into(),
@@ -86,7 +91,7 @@ both! {
             ..SinkState::default()
         };
         let deliveries = vec![told(&entries[0], "phone"), told(&entries[0], "mail")];
-        let kept = RecordTry { sink: sink.clone(), deliveries: deliveries.clone(), messages: vec![] };
+        let kept = tried(&sink, deliveries.clone());
         world.store.write(kept.clone()).await.unwrap();
         world.store.write(kept).await.unwrap();
         assert_eq!(world.store.sinks().await.unwrap(), [sink]);
@@ -106,7 +111,7 @@ both! {
         world.store.write(PutMessages { entries: entries.clone() }).await.unwrap();
         let deliveries = entries.iter().map(|entry| told(entry, "phone")).collect();
         let sink = SinkState { name: "phone".into(), ..SinkState::default() };
-        world.store.write(RecordTry { sink, deliveries, messages: vec![] }).await.unwrap();
+        world.store.write(tried(&sink, deliveries)).await.unwrap();
         let id = |n: usize| entries[n].id.clone();
         world.store.write(Settle { messages: vec![id(0), id(1)], at: day(1) }).await.unwrap();
         world.store.write(Settle { messages: vec![id(2)], at: day(20) }).await.unwrap();
@@ -117,5 +122,65 @@ both! {
         assert_eq!(world.store.write(prune(day(10))).await.unwrap(), 0);
         assert_eq!((world.count("outbox").await, world.count("delivery").await), (2, 2));
         assert_eq!(world.count("standing").await, 3, "what stands is kept however old it is");
+    }
+}
+
+both! {
+    async fn what_a_sink_heard_is_kept_until_it_hears_the_end(world: World) {
+        let hear = |sink: &str, heard: &[(&str, bool)], at: Timestamp| {
+            let sink = SinkState { name: sink.into(), ..SinkState::default() };
+            let heard = heard.iter().map(|(key, holds)| ((*key).to_owned(), *holds)).collect();
+            RecordTry { heard, at, ..tried(&sink, vec![]) }
+        };
+        let changes = [
+            hear("phone", &[("a", true), ("b", true), ("a", true)], now()),
+            hear("second", &[("a", true), ("c", true), ("c", false), ("never", false)], now()),
+            hear("phone", &[("b", false)], day(1)),
+        ];
+        for change in changes {
+            world.store.write(change.clone()).await.unwrap();
+            // A commit whose answer was lost is made again.
+            world.store.write(change).await.unwrap();
+        }
+        let store = world.reopened().await;
+        let heard = async |keys: &[&str]| {
+            let mut heard: Vec<String> =
+                store.heard(keys).await.unwrap().into_iter().map(|Heard { key, sink }| key + " " + &sink).collect();
+            heard.sort();
+            heard
+        };
+        assert_eq!(heard(&["a", "b", "c", "never"]).await, ["a phone", "a second"]);
+        assert_eq!(heard(&["b", "c"]).await, [""; 0]);
+        assert_eq!(heard(&[]).await, [""; 0]);
+        // More than one statement takes.
+        let many: Vec<String> = (0..1_200).map(|number| format!("k{number}")).chain(["a".to_owned()]).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(heard(&many).await.len(), 2);
+        let prune = |before: Timestamp| PruneMessages { before, limit: 10 };
+        store.write(prune(now())).await.unwrap();
+        assert_eq!(heard(&["a"]).await.len(), 2);
+        let kept = |ended_at: Option<Timestamp>| {
+            let alert = Kept {
+                key: "a".into(),
+                rule: "OrderFailing".into(),
+                severity: Severity::Warning,
+                state: "firing".into(),
+                since: now(),
+                changed_at: now(),
+                ended_at,
+                acked_at: None,
+                ack_reason: None,
+                body: "{}".into(),
+            };
+            KeepAlerts { alerts: vec![(alert, false)], ..KeepAlerts::default() }
+        };
+        for ended_at in [None, Some(day(30))] {
+            store.write(kept(ended_at)).await.unwrap();
+            store.write(prune(day(30))).await.unwrap();
+            assert_eq!(heard(&["a"]).await.len(), 2, "it lasts, or its end may still be told");
+        }
+        store.write(prune(day(31))).await.unwrap();
+        assert_eq!(heard(&["a"]).await, [""; 0], "it ended without a word, or nobody is left to hear it");
+        store.close().await;
     }
 }

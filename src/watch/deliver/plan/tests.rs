@@ -39,7 +39,7 @@ fn waiting(number: u8, severity: Severity, kind: Kind) -> Waiting {
         since: at(0),
         at: at(0),
     };
-    Waiting { id: MessageId::mint(at(0), [number; ID_RANDOM]), message, from: at(0) }
+    Waiting { id: MessageId::mint(at(0), [number; ID_RANDOM]), message, about: Vec::new(), from: at(0) }
 }
 
 fn told(waiting: &Waiting, sink: &str, result: &str) -> Delivery {
@@ -69,7 +69,7 @@ fn a_fallback_has_its_turn_when_those_before_it_failed_for_a_quarter_of_an_hour(
     let settings = four();
     let urgent = waiting(1, Severity::Urgent, Kind::Firing);
     let view = |states: &[SinkState], deliveries: &[Delivery]| {
-        View::new(&settings, states, vec![urgent.clone()], deliveries)
+        View::new(&settings, states, vec![urgent.clone()], deliveries, Vec::new())
     };
     assert_eq!(owed(&view(&[], &[]), at(60)), "phone mail");
     let both = [failing("phone", 0), failing("mail", 0)];
@@ -88,16 +88,71 @@ fn a_fallback_has_its_turn_when_those_before_it_failed_for_a_quarter_of_an_hour(
 }
 
 #[test]
+fn who_heard_that_something_is_wrong_hears_its_end_once() {
+    let settings = four();
+    let end = waiting(1, Severity::Warning, Kind::Resolved);
+    let heard = |sinks: &[&str]| -> Vec<Heard> {
+        sinks.iter().map(|sink| Heard { key: "order:1.lan".into(), sink: (*sink).into() }).collect()
+    };
+    let view = |waiting: &[Waiting], deliveries: &[Delivery], sinks: &[&str]| {
+        owed(&View::new(&settings, &[], waiting.to_vec(), deliveries, heard(sinks)), at(1))
+    };
+    let one = std::slice::from_ref(&end);
+    assert_eq!(view(one, &[], &[]), "phone");
+    assert_eq!(view(one, &[], &["phone", "third", "gone"]), "phone third");
+    assert_eq!(view(one, &[], &["mail"]), "phone mail", "however little it mattered in the end");
+    let by_phone = told(&end, "phone", DELIVERED);
+    assert_eq!(view(one, std::slice::from_ref(&by_phone), &["third"]), "third", "it is not settled yet");
+    assert!(view(one, &[by_phone.clone(), told(&end, "third", MERGED)], &["third"]).is_empty());
+    // Reminders are for the first alone.
+    let reminder = waiting(1, Severity::Warning, Kind::Reminder);
+    assert_eq!(view(std::slice::from_ref(&reminder), &[], &["third"]), "phone");
+    // It began and ended again, which the third did not hear of.
+    let mut again = waiting(1, Severity::Warning, Kind::Resolved);
+    again.id = waiting(9, Severity::Warning, Kind::Resolved).id;
+    let both = [by_phone, told(&again, "phone", DELIVERED)];
+    let kept = [end.clone(), again.clone()];
+    let two = View::new(&settings, &[], kept.to_vec(), &both, heard(&["third"]));
+    let third: Vec<&MessageId> = two.owed(3, at(1)).map(|waiting| &waiting.id).collect();
+    assert_eq!(third, [&end.id]);
+    assert_eq!(two.settled(at(1)), [again.id]);
+}
+
+#[test]
+fn a_message_of_several_tells_of_each_of_them() {
+    let settings = four();
+    let several = |kind, keys: &[&str]| {
+        let mut several = waiting(1, Severity::Warning, kind);
+        several.message.key = "digest:OrderFailing".into();
+        several.about = keys.iter().map(|key| (*key).to_owned()).collect();
+        several
+    };
+    let digest = several(Kind::Digest, &["order:1.lan", "order:2.lan"]);
+    let holds = |holds: bool| vec![("order:1.lan".to_owned(), holds), ("order:2.lan".to_owned(), holds)];
+    assert_eq!(digest.heard(MERGED), holds(true));
+    assert!(digest.heard(REFUSED).is_empty() && digest.heard(EXPIRED).is_empty());
+    let end = several(Kind::Resolved, &["order:1.lan", "order:2.lan"]);
+    for result in [DELIVERED, MERGED, REFUSED, EXPIRED] {
+        assert_eq!(end.heard(result), holds(false), "it is told no more");
+    }
+    let alone = waiting(3, Severity::Warning, Kind::Firing);
+    assert_eq!(alone.heard(DELIVERED), [("order:3.lan".to_owned(), true)]);
+    assert!(waiting(3, Severity::Warning, Kind::Test).heard(DELIVERED).is_empty());
+    let heard = vec![Heard { key: "order:2.lan".into(), sink: "second".into() }];
+    assert_eq!(owed(&View::new(&settings, &[], vec![end], &[], heard), at(1)), "phone second");
+}
+
+#[test]
 fn each_sink_gets_what_matters_enough_and_trouble_with_a_sink_goes_to_the_others() {
     let settings = four();
     let warning = waiting(1, Severity::Warning, Kind::Firing);
-    let view = View::new(&settings, &[failing("phone", 0)], vec![warning], &[]);
+    let view = View::new(&settings, &[failing("phone", 0)], vec![warning], &[], Vec::new());
     assert_eq!(owed(&view, at(15)), "phone second", "mail does not want it, so it does not count");
 
     let mut about = waiting(2, Severity::Critical, Kind::Firing);
     about.message.key = crate::notify::trouble_key("phone");
     about.message.rule = FAILING.into();
-    let view = View::new(&settings, &[], vec![about], &[]);
+    let view = View::new(&settings, &[], vec![about], &[], Vec::new());
     assert_eq!(owed(&view, at(0)), "mail second third", "at once");
 }
 
@@ -109,12 +164,12 @@ fn with_alertmanager_as_owner_the_others_are_fallbacks() {
     settings.sinks[1].way = Way::Alertmanager(crate::notify::Alertmanager {
         endpoint: crate::notify::Endpoint::parse("http://127.0.0.1:9093").unwrap(),
         login: crate::notify::Login::Nobody,
-        trust: crate::notify::Trust::OwnRoot,
+        trust: crate::notify::Trust { roots: crate::notify::Roots::Own, pins: Vec::new() },
         labels: std::collections::BTreeMap::new(),
     });
     let view = |states: &[SinkState]| {
         let waiting = vec![waiting(1, Severity::Urgent, Kind::Firing)];
-        owed(&View::new(&settings, states, waiting, &[]), at(15))
+        owed(&View::new(&settings, states, waiting, &[], Vec::new()), at(15))
     };
     assert_eq!(view(&[]), "am");
     assert_eq!(view(&[failing("am", 0)]), "phone am");
@@ -125,7 +180,7 @@ fn a_sink_is_left_alone_while_it_recovers_and_old_messages_are_given_up() {
     let settings = settings(vec![sink("phone", Role::Always, Severity::Info)]);
     let state = SinkState { name: "phone".into(), next_at: Some(at(10)), ..SinkState::default() };
     let all = vec![waiting(2, Severity::Info, Kind::Firing), waiting(1, Severity::Info, Kind::Resolved)];
-    let view = View::new(&settings, &[state], all, &[]);
+    let view = View::new(&settings, &[state], all, &[], Vec::new());
     assert!(view.due(0, at(9)).is_empty());
     let due: Vec<&str> = view.due(0, at(10)).iter().map(|waiting| waiting.message.key.as_str()).collect();
     assert_eq!(due, ["order:2.lan", "order:1.lan"], "in the order in which they were put");
@@ -136,7 +191,7 @@ fn a_sink_is_left_alone_while_it_recovers_and_old_messages_are_given_up() {
 #[test]
 fn nobody_configured_is_nobody_owed() {
     let settings = settings(Vec::new());
-    let view = View::new(&settings, &[], vec![waiting(1, Severity::Urgent, Kind::Firing)], &[]);
+    let view = View::new(&settings, &[], vec![waiting(1, Severity::Urgent, Kind::Firing)], &[], Vec::new());
     assert_eq!(view.settled(at(0)).len(), 1);
 }
 
