@@ -12,8 +12,8 @@ use serde::Serialize;
 use store::Store;
 use store::alert::{AckAlert, Kept};
 
-use super::output::Output;
-use super::span::{ago, left};
+use super::output::{Output, wrapped};
+use super::span::{ago, left, span};
 use crate::watch::book::{Alert, State};
 use crate::watch::keep;
 use crate::watch::rule::Rule;
@@ -24,7 +24,7 @@ pub(super) enum Alerts {
     /// What is wrong now, the worst first
     List {
         /// And what was over within this time
-        #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
+        #[arg(long, value_name = "SPAN", value_parser = span)]
         over: Option<Duration>,
     },
     /// One alert in full, with what happened to it
@@ -43,7 +43,7 @@ pub(super) enum Alerts {
     /// What happened to alerts, the latest first
     History {
         /// Within this time
-        #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = humantime::parse_duration)]
+        #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = span)]
         since: Duration,
         /// How many
         #[arg(long, default_value_t = 1_000, value_name = "N")]

@@ -16,12 +16,13 @@ use store::lineage::{Place, Which};
 
 use super::output::Output;
 use super::standing::{Judged, Summary, Word, rounded};
+use super::span::span;
 
 /// Names that need attention, the most urgent first
 #[derive(Args)]
 pub(super) struct ListExpiring {
-    /// Those whose certificate ends within this time, such as 30d [default: 30d, and those without a certificate whose orders fail]
-    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration, conflicts_with_all = ["used", "state", "all"])]
+    /// Those whose certificate ends within this time, such as 30d [default: 30d, and all that need attention]
+    #[arg(long, value_name = "SPAN", value_parser = span, conflicts_with_all = ["used", "state", "all"])]
     within: Option<Duration>,
     /// Those whose life is used up to at least this part, such as 80%
     #[arg(long, value_name = "PERCENT", value_parser = percent, conflicts_with_all = ["state", "all"])]

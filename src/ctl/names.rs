@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use acme::identifier::{Identifier, Wire, name_set};
+use acme::identifier::{Identifier, name_set};
 use acme::lineage::{Mute as Muted, key};
 use acme::problem::plain;
 use acme::renewal::Thresholds;
@@ -17,8 +17,9 @@ use store::care::{SetCare, Wish};
 use store::lineage::Which;
 
 use super::expiring::{Item, Pages, items, percent};
+use super::named::named;
 use super::output::Output;
-use super::span::{ago, brief, left};
+use super::span::{ago, brief, left, span};
 use super::standing::Judged;
 use crate::audit;
 
@@ -461,12 +462,7 @@ pub(super) async fn known(
 
 /// What something is said of, in canonical form.
 fn subject(text: &str) -> anyhow::Result<String> {
-    let parse = |name: &str| {
-        let kind = if name.parse::<std::net::IpAddr>().is_ok() { "ip" } else { "dns" };
-        Identifier::parse(&Wire { kind: kind.to_owned(), value: name.to_owned() })
-            .map_err(|problem| anyhow::anyhow!(problem.detail))
-    };
-    let names: Vec<Identifier> = text.split(',').map(|name| parse(name.trim())).collect::<Result<_, _>>()?;
+    let names: Vec<Identifier> = text.split(',').map(named).collect::<Result<_, _>>()?;
     Ok(name_set(&names))
 }
 
@@ -479,7 +475,7 @@ fn word(text: &str) -> anyhow::Result<String> {
 
 /// For how long somebody wants no alerts.
 fn mute_span(text: &str) -> anyhow::Result<Duration> {
-    let span = humantime::parse_duration(text).context("a span such as 7d or 12h would do")?;
+    let span = span(text)?;
     ensure!(!span.is_zero(), "it would be over at once; 1h would do, and `unmute` ends a mute");
     ensure!(span <= LONGEST, "it takes up to 366d; `forget` is for ever");
     Ok(span)
