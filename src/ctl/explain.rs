@@ -123,12 +123,13 @@ impl Explain {
                 let when = step.at.map(|at| format!("{}, {at}", ago(at, now)));
                 let mut lines = when.into_iter().chain(step.evidence.iter().cloned());
                 let first = lines.next().unwrap_or_default();
-                output.line(format!("  {:<11} {mark:<8} {first}", step.step).trim_end())?;
+                output.hung(&format!("  {:<11} {mark:<8} ", step.step), &first)?;
                 for line in lines {
-                    output.line(&format!("  {:<11} {:<8} {line}", "", ""))?;
+                    output.hung(&format!("  {:<11} {:<8} ", "", ""), &line)?;
                 }
             }
-            output.line(&format!("  {:<11} {}", "so", item.conclusion))?;
+            output.hung(&format!("  {:<11} ", "so"), &item.conclusion)?;
+            // A command stays on its line, to be copied.
             if let Some(next) = &item.next {
                 output.line(&format!("  {:<11} {next}", "next"))?;
             }

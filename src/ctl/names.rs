@@ -212,11 +212,11 @@ impl Show {
         for judged in &found {
             output.line(&judged.lineage.title())?;
             for (key, value) in facts(judged, now) {
-                output.line(&format!("  {key:<14} {value}"))?;
+                output.hung(&format!("  {key:<14} "), &value)?;
             }
             for subject in cares.subjects(&judged.lineage.names) {
                 if let Some(said) = cares.of_subject(subject).and_then(|care| said(care, now)) {
-                    output.line(&format!("  said           of {subject}: {said}"))?;
+                    output.hung("  said           ", &format!("of {subject}: {said}"))?;
                 }
             }
         }

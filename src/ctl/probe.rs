@@ -197,7 +197,7 @@ fn tell(items: &[Item], output: &mut Output<'_>) -> anyhow::Result<()> {
             let place = item
                 .address
                 .map_or_else(|| item.target.clone(), |address| format!("{} {}", item.target, address.ip()));
-            output.line(&format!("{place}: {}", item.detail))?;
+            output.hung("", &format!("{place}: {}", item.detail))?;
         }
     }
     Ok(())
