@@ -254,6 +254,9 @@ fn facts(judged: &Judged, now: Timestamp) -> Vec<(&'static str, String)> {
             facts.push(("client renews", format!("every {}", human(cadence))));
         }
     }
+    if let Some(revoked) = &lineage.revoked {
+        facts.push(("revoked", format!("serial {}, {}", revoked.serial, ago(revoked.at, now))));
+    }
     if !lineage.is_own {
         let every = lineage.polled_every.map(|span| format!(", every {}", human(span))).unwrap_or_default();
         let polled = lineage.polled_at.map_or_else(|| "never".to_owned(), |at| ago(at, now) + &every);

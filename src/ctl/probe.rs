@@ -214,7 +214,7 @@ fn parse(place: &str) -> anyhow::Result<(Identifier, Option<u16>)> {
     let (name, port) = match place.rsplit_once(':').filter(|_| has_port) {
         Some((name, port)) => match port.parse() {
             Ok(port) if port > 0 => (name, Some(port)),
-            _ => bail!("{port} is no port; {name}:443 would do"),
+            _ => bail!("{} is no port; {}:443 would do", plain(port, 40), plain(name, 100)),
         },
         None => (place, None),
     };
