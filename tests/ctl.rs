@@ -9,6 +9,8 @@ mod support;
 mod alerts;
 #[path = "ctl/golden.rs"]
 mod golden;
+#[path = "ctl/probes.rs"]
+mod probes;
 #[path = "ctl/programs.rs"]
 mod programs;
 #[path = "ctl/resolve.rs"]
@@ -17,6 +19,8 @@ mod resolve;
 mod revocations;
 #[path = "ctl/rows.rs"]
 mod rows;
+#[path = "ctl/served.rs"]
+mod served;
 #[path = "ctl/tables.rs"]
 mod tables;
 #[path = "ctl/watch.rs"]

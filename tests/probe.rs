@@ -381,6 +381,27 @@ async fn what_is_ours_is_judged_by_its_dates_its_names_its_line_and_its_chain() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_served_expires_by_the_thresholds_of_its_owner() {
+    let world = World::new().await;
+    let (_, pair) = world.issue("owned", &["owned.corp.lan"]).await;
+    let server = Server::start(&pair, &[]).await;
+    let (target, later) = (target("owned.corp.lan", server.1), now().plus(days(60)));
+    assert_eq!(world.one(&target, later).await.served.verdict, Verdict::Ok);
+    let set = ["names", "set", "*.corp.lan", "--warn", "50%", "--critical", "90%"];
+    assert!(world.ca.ctl(&set).status.success());
+    let sight = world.one(&target, later).await;
+    assert_eq!((sight.served.verdict, sight.severity), (Verdict::Expiring, Some(Severity::Warning)));
+    assert!(
+        world
+            .ca
+            .ctl(&["names", "set", "owned.corp.lan", "--warn", "50%", "--critical", "60%"])
+            .status
+            .success()
+    );
+    assert_eq!(world.one(&target, later).await.severity, Some(Severity::Critical), "the nearest counts");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn servers_that_are_strange_are_told_apart() {
     let world = World::new().await;
     let (_, ours) = world.issue("a", &["a.corp.lan"]).await;

@@ -86,6 +86,25 @@ impl Identifier {
         if text.parse::<IpAddr>().is_ok() { Self::ip(text) } else { Self::dns(text) }
     }
 
+    /// Reads a name or an address as people say it: also with a final dot or in letters of any script, an address in any of
+    /// its forms or in brackets. What clients send is read by [`Identifier::parse`], which takes none of this.
+    ///
+    /// # Errors
+    /// As [`Identifier::dns`], for what is no address.
+    pub fn said(text: &str) -> Result<Self, Problem> {
+        let text = text.trim();
+        let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+        if let Ok(address) = bare.parse::<IpAddr>() {
+            return Ok(Self::Ip(address.to_canonical()));
+        }
+        let name = text.strip_suffix('.').unwrap_or(text);
+        match idna::domain_to_ascii(name) {
+            // A name in ASCII is judged as it stands.
+            Ok(ascii) if !name.is_ascii() && name.len() <= SAID => Self::dns(&ascii),
+            _ => Self::dns(name),
+        }
+    }
+
     /// `dns` or `ip`.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -113,6 +132,9 @@ impl Identifier {
         Wire { kind: self.kind().to_owned(), value: self.to_string() }
     }
 }
+
+/// Longer names of other scripts are none, whatever they become.
+const SAID: usize = 1_000;
 
 impl DnsName {
     /// Reads a name in any case.
@@ -251,6 +273,38 @@ mod tests {
 
     fn refused(value: &str) -> String {
         Identifier::dns(value).expect_err(value).detail
+    }
+
+    #[test]
+    fn people_may_say_names_in_ways_that_clients_may_not() {
+        for (said, meant) in [
+            ("A.lan", "a.lan"),
+            (" a.lan. ", "a.lan"),
+            ("m\u{fc}nchen.lan", "xn--mnchen-3ya.lan"),
+            ("*.m\u{fc}nchen.lan", "*.xn--mnchen-3ya.lan"),
+            ("[fd00::0:1]", "fd00::1"),
+            ("fd00::1", "fd00::1"),
+            ("::ffff:10.0.0.1", "10.0.0.1"),
+        ] {
+            assert_eq!(Identifier::said(said).map(|it| it.to_string()).as_deref(), Ok(meant), "{said}");
+            assert_eq!(Identifier::said(meant).map(|it| it.to_string()).as_deref(), Ok(meant), "{meant}");
+        }
+        for wrong in [
+            "",
+            ".",
+            "a..lan",
+            "a.lan..",
+            "a_b.lan",
+            "[a",
+            "[a]",
+            "a.lan:443",
+            "\u{fc}".repeat(2_000).as_str(),
+        ] {
+            assert!(Identifier::said(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["a.lan.", "m\u{fc}nchen.lan", "[fd00::1]"] {
+            assert!(Identifier::written(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

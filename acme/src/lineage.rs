@@ -26,6 +26,8 @@ pub struct Lineage {
     pub is_own: bool,
     /// The certificate without a successor; none while no order was successful, or when it was revoked.
     pub current: Option<Current>,
+    /// The last certificate, when it was revoked and nothing took its place.
+    pub revoked: Option<Revoked>,
     /// Earlier issuances to the same account, newest first, at most `cadence::LOOKED_AT`; the current one is the first.
     pub past: Vec<Past>,
     /// When a client last asked for renewal information about any of its certificates (RFC 9773).
@@ -61,6 +63,15 @@ pub struct Current {
     pub downloaded_at: Option<Timestamp>,
     /// When clients are told to renew it.
     pub window: Window,
+}
+
+/// A certificate that must not be trusted any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revoked {
+    /// Its serial.
+    pub serial: Serial,
+    /// Since when.
+    pub at: Timestamp,
 }
 
 /// An order for the names.

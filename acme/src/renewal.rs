@@ -90,10 +90,22 @@ pub fn due(not_before: Timestamp, not_after: Timestamp) -> Timestamp {
 
 /// The state of a certificate without a successor, by its dates alone; [`standing`] knows more.
 pub fn state(not_before: Timestamp, not_after: Timestamp, thresholds: Thresholds, now: Timestamp) -> State {
+    state_with(not_before, not_after, None, thresholds, now)
+}
+
+/// The same where its owner may want thresholds of their `own`, which go before the `configured` ones, and apply to lifetimes
+/// over 150 days as well, which otherwise count days.
+pub fn state_with(
+    not_before: Timestamp,
+    not_after: Timestamp,
+    own: Option<Thresholds>,
+    configured: Thresholds,
+    now: Timestamp,
+) -> State {
     let lifetime = not_after.seconds_since(not_before);
     let interval = client_interval(lifetime);
     let window = usual_window(not_before, not_after);
-    let limits = if lifetime > LONG { Limits::Days } else { Limits::Parts(thresholds) };
+    let limits = Limits::new(lifetime, own, configured);
     Turns::new(not_before, not_after, window, limits, interval).state(now)
 }
 
@@ -114,6 +126,16 @@ enum Limits {
     Parts(Thresholds),
     /// A fifth of a long lifetime is longer than anybody plans: thirty days before the end, and ten.
     Days,
+}
+
+impl Limits {
+    fn new(lifetime: i64, own: Option<Thresholds>, configured: Thresholds) -> Self {
+        match own {
+            Some(own) => Self::Parts(own),
+            None if lifetime > LONG => Self::Days,
+            None => Self::Parts(configured),
+        }
+    }
 }
 
 impl Turns {
@@ -215,6 +237,18 @@ mod tests {
                 assert_eq!(at(days, *hours), *expected, "{days} d after {hours} h");
             }
         }
+    }
+
+    #[test]
+    fn an_owners_thresholds_go_first_and_apply_to_long_lives_too() {
+        let own = Some(Thresholds { warn: 0.5, critical: 0.7 });
+        let state = |days: i64, own, day: i64| {
+            let end = Timestamp::from_unix(days * DAY - 1);
+            state_with(Timestamp::EPOCH, end, own, Thresholds::default(), Timestamp::from_unix(day * DAY))
+        };
+        assert_eq!([state(90, None, 46), state(90, own, 46)], [State::Fresh, State::Overdue]);
+        assert_eq!([state(365, None, 183), state(365, own, 183)], [State::Fresh, State::Overdue]);
+        assert_eq!(state(365, own, 256), State::Critical);
     }
 
     #[test]

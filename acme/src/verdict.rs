@@ -122,6 +122,14 @@ impl Verdict {
         }
     }
 
+    /// Whether it is about the way to the host alone, and says nothing of the certificate that is served there.
+    pub fn is_about_reach(self) -> bool {
+        matches!(
+            self,
+            Self::DnsFail | Self::AddressDrift | Self::TcpRefused | Self::TcpTimeout | Self::ProbeError
+        )
+    }
+
     /// Reads the word back.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|verdict| verdict.as_str() == word)

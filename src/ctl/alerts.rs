@@ -12,8 +12,8 @@ use serde::Serialize;
 use store::Store;
 use store::alert::{AckAlert, Kept};
 
-use super::output::Output;
-use super::span::{ago, left};
+use super::output::{Output, wrapped};
+use super::span::{ago, left, span};
 use crate::watch::book::{Alert, State};
 use crate::watch::keep;
 use crate::watch::rule::Rule;
@@ -24,7 +24,7 @@ pub(super) enum Alerts {
     /// What is wrong now, the worst first
     List {
         /// And what was over within this time
-        #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
+        #[arg(long, value_name = "SPAN", value_parser = span)]
         over: Option<Duration>,
     },
     /// One alert in full, with what happened to it
@@ -43,7 +43,7 @@ pub(super) enum Alerts {
     /// What happened to alerts, the latest first
     History {
         /// Within this time
-        #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = humantime::parse_duration)]
+        #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = span)]
         since: Duration,
         /// How many
         #[arg(long, default_value_t = 1_000, value_name = "N")]
@@ -133,26 +133,11 @@ pub(super) fn rules(mut output: Output<'_>) -> anyhow::Result<()> {
         again.dedup();
         let (severities, again) = (severities.join("/"), again.join("/"));
         output.line(&format!("{:<21} {severities:<24} again: {again}", item.rule.to_string()))?;
-        for line in wrapped(item.when) {
+        for line in wrapped(item.when, WIDTH) {
             output.line(&format!("  {line}"))?;
         }
     }
     Ok(())
-}
-
-/// Text in lines that fit a narrow terminal.
-fn wrapped(text: &str) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.len() + word.len() < WIDTH => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 async fn list(store: &Store, over: Option<Duration>, mut output: Output<'_>) -> anyhow::Result<()> {
@@ -203,10 +188,15 @@ async fn show(store: &Store, key: &str, mut output: Output<'_>) -> anyhow::Resul
     output.line(&item.title)?;
     output.line(&format!("  {} {}, {} ({})", item.severity, item.state, ago(item.since, now), item.rule))?;
     for line in &item.lines {
-        output.line(&format!("  {line}"))?;
+        // A command stays on its line, to be copied.
+        if line.starts_with("try: ") {
+            output.line(&format!("  {line}"))?;
+        } else {
+            output.hung("  ", line)?;
+        }
     }
     if item.names.len() > 1 {
-        output.line(&format!("  names: {}", item.names.join(", ")))?;
+        output.hung("  names: ", &item.names.join(", "))?;
     }
     if let Some(owner) = &item.owner {
         output.line(&format!("  owner: {owner}"))?;
@@ -227,7 +217,7 @@ async fn show(store: &Store, key: &str, mut output: Output<'_>) -> anyhow::Resul
         output.line(&format!("  over {}, after {}", ago(at, now), left(at, item.since)))?;
     }
     for event in &events {
-        output.line(&format!("  {}  {}  {}", event.at, event.event, event.title))?;
+        output.hung(&format!("  {}  {}  ", event.at, event.event), &event.title)?;
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use store::Store;
 use store::audit::AuditFilter;
 use store::certificate::{Certificate, CertificateStatus, Purpose, Which};
 
+use super::named::named;
 use super::orders;
 use super::output::Output;
 use super::span::{ago, left};
@@ -101,10 +102,13 @@ impl Show {
         mut output: Output<'_>,
     ) -> anyhow::Result<()> {
         let now = output.now;
-        let name = self.what.to_ascii_lowercase();
-        let certificates = match serial(&self.what) {
-            Some(serial) => store.certificate(&serial).await?.into_iter().collect(),
-            _ => store.certificates_of_name(&name, SHOWN).await?,
+        let (name, certificates) = match serial(&self.what) {
+            Some(serial) => (self.what.clone(), store.certificate(&serial).await?.into_iter().collect()),
+            None => {
+                let name = named(&self.what)?.to_string();
+                let certificates = store.certificates_of_name(&name, SHOWN).await?;
+                (name, certificates)
+            }
         };
         let mut items = Vec::new();
         for certificate in &certificates {

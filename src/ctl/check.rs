@@ -1,7 +1,7 @@
 //! `check`: a plugin for Nagios and those that took after it. One line with figures, and the exit status 0, 1, 2 or 3.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+mod probes;
+
 use std::time::Duration;
 
 use acme::renewal::{State, Thresholds};
@@ -20,7 +20,6 @@ use super::span::left;
 use super::standing::{Summary, Word};
 use super::status::{Authority, authorities, worst};
 use crate::config::Config;
-use crate::probe::judge::severity;
 use crate::watch::book::{self as alert, Alert};
 use crate::watch::ends::Near;
 use crate::watch::keep;
@@ -79,7 +78,7 @@ impl Check {
             found.push(ca(config, store, now).await?);
         }
         if matches!(self, Self::Probes | Self::All) {
-            found.push(probes(config, store, now).await?);
+            found.push(probes::probes(config, store, thresholds, now).await?);
         }
         if matches!(self, Self::Alerts | Self::All) {
             found.push(alerts(store).await?);
@@ -107,8 +106,7 @@ async fn certs(store: &Store, thresholds: Thresholds, now: Timestamp) -> anyhow:
     let critical = Word::State(State::Critical);
     let overdue = Word::State(State::Overdue);
     let troubles: Vec<String> = summary.troubles().map(|word| trouble(&summary, word)).collect();
-    let trouble = u64::try_from(summary.in_trouble()).unwrap_or(u64::MAX);
-    let ok = summary.total.saturating_sub(trouble + summary.muted);
+    let ok = summary.well();
     let text = if troubles.is_empty() { format!("{ok} names") } else { troubles.join(", ") };
     let count = |word| summary.count(word);
     let mut perfdata = format!(
@@ -185,50 +183,6 @@ async fn ca(config: &Config, store: &Store, now: Timestamp) -> anyhow::Result<Fo
     Ok(Found { check: "CA", state, text: texts.join(", "), perfdata: perfdata.join(" ") })
 }
 
-/// What is served. A name that is muted or forgotten is looked at all the same, and counts nothing here.
-async fn probes(config: &Config, store: &Store, now: Timestamp) -> anyhow::Result<Found> {
-    let cares = store.cares().await?;
-    let (mut targets, mut newest) = (BTreeSet::new(), None);
-    let mut bad: BTreeMap<Severity, BTreeSet<String>> = BTreeMap::new();
-    let mut after: Option<(String, Option<SocketAddr>)> = None;
-    loop {
-        let place = after.as_ref().map(|(target, address)| (target.as_str(), *address));
-        let page = store.observations(place, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = Some((last.served.target.clone(), last.served.address));
-        for seen in &page {
-            targets.insert(seen.served.target.clone());
-            newest = newest.max(Some(seen.served.at));
-            let care = cares.of(std::slice::from_ref(&seen.host));
-            let is_quiet = care.muted.is_some_and(|mute| mute.until > now) || care.forgotten_at.is_some();
-            if let Some(severity) = severity(seen.served.verdict).filter(|s| *s > Severity::Info && !is_quiet)
-            {
-                let said = format!("{} {}", seen.served.target, seen.served.verdict);
-                bad.entry(severity).or_default().insert(said);
-            }
-        }
-    }
-    let count = |from: Severity| bad.range(from..).map(|(_, said)| said.len()).sum::<usize>();
-    let (critical, all) = (count(Severity::Critical), count(Severity::Warning));
-    let stale = config.probe.interval.saturating_mul(3);
-    let state = match newest {
-        None => health::State::Unknown,
-        Some(at) if at.plus(stale) < now => health::State::Unknown,
-        Some(_) if critical > 0 => health::State::Critical,
-        Some(_) if all > 0 => health::State::Warning,
-        Some(_) => health::State::Ok,
-    };
-    let text = match newest {
-        None => "nothing was looked at yet; does the server run?".to_owned(),
-        Some(at) if at.plus(stale) < now => format!("nothing was looked at since {at}; does the server run?"),
-        Some(_) if all > 0 => shortened(&bad.into_values().rev().flatten().collect::<Vec<_>>()),
-        Some(_) => format!("{} targets serve what they should", targets.len()),
-    };
-    let perfdata =
-        format!("targets={} probes_critical={critical};0;0 probes_warning={}", targets.len(), all - critical);
-    Ok(Found { check: "PROBES", state, text, perfdata })
-}
-
 /// What is wrong and was told, or is about to be. What somebody knows of is said, and alarms nobody.
 async fn alerts(store: &Store) -> anyhow::Result<Found> {
     let open = store.open_alerts().await?;
@@ -295,4 +249,3 @@ fn as_word<S: serde::Serializer>(state: &health::State, serializer: S) -> Result
 }
 
 const SHOWN: usize = 3;
-const PAGE: u32 = 1_000;

@@ -1,5 +1,6 @@
 //! `list-expiring`: which names need attention, and why.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use acme::id::Serial;
@@ -15,18 +16,19 @@ use store::certificate::{Certificate, Purpose};
 use store::lineage::{Place, Which};
 
 use super::output::Output;
+use super::span::span;
 use super::standing::{Judged, Summary, Word, rounded};
 
 /// Names that need attention, the most urgent first
 #[derive(Args)]
 pub(super) struct ListExpiring {
-    /// Those whose certificate ends within this time, such as 30d [default: 30d, and those without a certificate whose orders fail]
-    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration, conflicts_with_all = ["used", "state", "all"])]
+    /// Those whose certificate ends within this time, such as 30d [default: 30d, and all that need attention]
+    #[arg(long, value_name = "SPAN", value_parser = span, conflicts_with_all = ["used", "state", "all"])]
     within: Option<Duration>,
     /// Those whose life is used up to at least this part, such as 80%
     #[arg(long, value_name = "PERCENT", value_parser = percent, conflicts_with_all = ["state", "all"])]
     used: Option<f64>,
-    /// Those in these states: fresh, due, late, overdue, critical, expired; missing, failing, stale, wrong
+    /// Those in these states: fresh, due, late, overdue, critical, expired; missing, failing, stale, wrong, revoked, forgotten
     #[arg(long, value_name = "STATE,…", value_delimiter = ',', value_parser = state, conflicts_with = "all")]
     state: Vec<Word>,
     /// All that have no successor
@@ -77,6 +79,9 @@ pub(super) struct Item {
     failures: u32,
     last_attempt: Option<AttemptItem>,
     served: Vec<ServedItem>,
+    /// The last certificate, when it was revoked and none came after it.
+    revoked_serial: Option<Serial>,
+    revoked_at: Option<Timestamp>,
 }
 
 #[derive(Serialize)]
@@ -123,14 +128,27 @@ impl ListExpiring {
             Timestamp::from_unix(i64::MAX)
         };
         let (summary, mut shown) = survey(store, thresholds, now).await?;
-        // Who asks for an end asks for a certificate.
-        shown.retain(|judged| self.within.is_none() && self.wants(judged));
-        let mut pages = Pages::new(store, Which::EndingBefore(end), thresholds, now);
+        // Who asks for an end asks for a certificate. Who asks for nothing asks for all that is wrong, however late its
+        // certificate ends; otherwise only what has none is not on the pages below.
+        shown.retain(|judged| match self.within {
+            Some(_) => false,
+            None => (by_end || judged.lineage.current.is_none()) && self.wants(judged),
+        });
+        let known: HashSet<(String, bool)> = shown.iter().map(key).collect();
+        // Those without a certificate are on no page by its end.
+        let is_without = |word: &Word| matches!(word, Word::Revoked | Word::Ordered);
+        let which = if self.state.iter().any(is_without) { Which::All } else { Which::EndingBefore(end) };
+        let mut pages = Pages::new(store, which, thresholds, now);
         while let Some(page) = pages.next().await? {
-            shown.extend(page.into_iter().filter(|judged| self.wants(judged)));
+            shown.extend(
+                page.into_iter().filter(|judged| self.wants(judged) && !known.contains(&key(judged))),
+            );
         }
-        // Among those that stand alike, in the order of their ends, as they come.
-        shown.sort_by_key(|judged| Word::ALL.iter().position(|word| *word == judged.word));
+        // Among those that stand alike, in the order of their ends.
+        shown.sort_by_key(|judged| {
+            let end = judged.lineage.current.as_ref().map(|current| current.not_after);
+            (Word::ALL.iter().position(|word| *word == judged.word), end, judged.lineage.title())
+        });
         if output.json {
             output.envelope("list-expiring", &items(store, &shown).await?)?;
         } else {
@@ -145,34 +163,39 @@ impl ListExpiring {
     }
 
     fn wants(&self, judged: &Judged) -> bool {
-        let state = judged.standing.map(|standing| Word::State(standing.state));
-        judged.word != Word::Forgotten
+        let state = judged.state();
+        (judged.word != Word::Forgotten || self.state.contains(&Word::Forgotten))
             && (self.owner.is_none() || self.owner == judged.lineage.care.owner)
             && self.used.is_none_or(|used| judged.standing.is_some_and(|s| rounded(s.used) >= used))
-            && (self.state.is_empty()
-                || self.state.iter().any(|word| *word == judged.word || Some(*word) == state))
+            && (self.state.is_empty() || self.state.iter().any(|word| *word == judged.word || *word == state))
     }
 }
 
-/// Looks at everything that may need attention: a summary, and the lineages without a certificate.
+/// What tells lineages apart.
+fn key(judged: &Judged) -> (String, bool) {
+    (judged.lineage.key(), judged.lineage.is_own)
+}
+
+/// Looks at everything that may need attention: a summary, and the lineages that do, those that are muted among them.
 pub(super) async fn survey(
     store: &Store,
     thresholds: Thresholds,
     now: Timestamp,
 ) -> anyhow::Result<(Summary, Vec<Judged>)> {
-    let (mut summary, mut missing) = (Summary::default(), Vec::new());
+    let (mut summary, mut troubled) = (Summary::default(), Vec::new());
+    let mut without = 0;
     let mut pages = Pages::new(store, Which::Attention, thresholds, now);
     while let Some(page) = pages.next().await? {
         for judged in page {
             summary.add(&judged);
-            if judged.word == Word::Missing {
-                missing.push(judged);
+            if judged.is_in_trouble() {
+                without += u64::from(judged.lineage.current.is_none());
+                troubled.push(judged);
             }
         }
     }
-    let with_certificate = store.count_lineages().await?;
-    summary.total = with_certificate + u64::try_from(missing.len()).unwrap_or(u64::MAX);
-    Ok((summary, missing))
+    summary.total = store.count_lineages().await? + without;
+    Ok((summary, troubled))
 }
 
 /// The lineages of a kind, judged, page after page.
@@ -220,7 +243,6 @@ fn item(judged: &Judged, certificate: Option<&Certificate>) -> Item {
     let current = lineage.current.as_ref();
     let purpose = if lineage.is_own { Purpose::Server } else { Purpose::Acme };
     let muted = lineage.care.muted.as_ref().filter(|_| judged.muted);
-    let without = if judged.word == Word::Revoked { Word::Revoked } else { Word::Missing };
     Item {
         name: lineage.names.first().cloned().unwrap_or_default(),
         names: lineage.names.clone(),
@@ -228,7 +250,7 @@ fn item(judged: &Judged, certificate: Option<&Certificate>) -> Item {
         not_before: current.map(|current| current.not_before),
         not_after: current.map(|current| current.not_after),
         used: judged.standing.map(|standing| rounded(standing.used)),
-        state: judged.standing.map_or(without, |standing| Word::State(standing.state)).to_string(),
+        state: judged.state().to_string(),
         due: judged.standing.map(|standing| standing.due),
         suggested_window: current.map(|current| current.window),
         renewal_asked: certificate.is_some_and(|certificate| certificate.asked.is_some()),
@@ -248,6 +270,8 @@ fn item(judged: &Judged, certificate: Option<&Certificate>) -> Item {
         failures: lineage.failures.count,
         last_attempt: lineage.attempt.as_ref().map(attempt),
         served: lineage.served.iter().map(served).collect(),
+        revoked_serial: lineage.revoked.as_ref().map(|revoked| revoked.serial.clone()),
+        revoked_at: lineage.revoked.as_ref().map(|revoked| revoked.at),
     }
 }
 
@@ -288,7 +312,7 @@ fn row(judged: &Judged, is_wide: bool) -> Vec<String> {
         judged.left(),
         judged.used(is_wide),
         judged.due(is_wide),
-        judged.served(),
+        judged.served(is_wide),
         judged.last_attempt(is_wide),
         judged.lineage.care.owner.clone().unwrap_or_else(|| "-".into()),
     ]

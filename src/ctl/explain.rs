@@ -123,12 +123,13 @@ impl Explain {
                 let when = step.at.map(|at| format!("{}, {at}", ago(at, now)));
                 let mut lines = when.into_iter().chain(step.evidence.iter().cloned());
                 let first = lines.next().unwrap_or_default();
-                output.line(format!("  {:<11} {mark:<8} {first}", step.step).trim_end())?;
+                output.hung(&format!("  {:<11} {mark:<8} ", step.step), &first)?;
                 for line in lines {
-                    output.line(&format!("  {:<11} {:<8} {line}", "", ""))?;
+                    output.hung(&format!("  {:<11} {:<8} ", "", ""), &line)?;
                 }
             }
-            output.line(&format!("  {:<11} {}", "so", item.conclusion))?;
+            output.hung(&format!("  {:<11} ", "so"), &item.conclusion)?;
+            // A command stays on its line, to be copied.
             if let Some(next) = &item.next {
                 output.line(&format!("  {:<11} {next}", "next"))?;
             }
@@ -139,11 +140,11 @@ impl Explain {
 
 /// The revocation that left a lineage without a certificate.
 async fn revoked(store: &Store, lineage: &Lineage) -> anyhow::Result<Option<Revoked>> {
-    let (None, Some(name)) = (&lineage.current, lineage.names.first()) else { return Ok(None) };
-    let names = lineage.names.join(",");
-    let last = store.certificates_of_name(name, PAST).await?;
-    let last = last.into_iter().find(|certificate| certificate.names == names);
-    Ok(last.and_then(|last| Some(Revoked { serial: last.serial, revocation: last.revocation? })))
+    let Some(revoked) = &lineage.revoked else { return Ok(None) };
+    let found = store.certificates_with_serials(std::slice::from_ref(&revoked.serial)).await?;
+    let revoked =
+        found.into_iter().find_map(|it| Some(Revoked { serial: it.serial, revocation: it.revocation? }));
+    Ok(revoked)
 }
 
 fn item(
@@ -387,7 +388,7 @@ fn served(judged: &Judged, now: Timestamp) -> Step {
     };
     let evidence = served.iter().take(STEPS).map(|one| {
         let address = one.address.map(|address| format!(" ({address})")).unwrap_or_default();
-        format!("{}{address}: {} since {}: {}", one.target, one.verdict, ago(one.since, now), one.detail)
+        format!("{}{address}: {} for {}: {}", one.target, one.verdict, left(now, one.since), one.detail)
     });
     let state = match is_served_well(served) {
         Some(true) => Progress::Done,
@@ -472,21 +473,26 @@ fn withdrawn(judged: &Judged, revoked: &Revoked, name: &str, now: Timestamp) -> 
 /// What a server that serves something else means.
 fn look(judged: &Judged) -> (String, Option<String>) {
     let Some(worst) = worst(&judged.lineage.served) else { return (String::new(), None) };
+    let is_renewed = judged.lineage.current.is_some();
     let what = match worst.verdict {
         Verdict::StaleNotReloaded => "the new certificate is there, and the service was not reloaded",
         Verdict::FallbackCert | Verdict::NoCertAlert => {
             "the service has not got our certificate, and serves something in its place"
         }
         Verdict::UnknownSerial => "our key signed what is served, and the store knows nothing of it",
+        Verdict::RevokedServed if is_renewed => {
+            "the revoked certificate is still served, though there is a new one: the service was not reloaded"
+        }
         Verdict::RevokedServed => "what is served is revoked",
         _ => "the service does not serve our certificate as it should",
     };
+    let reload = || {
+        let (host, target) = (worst.host(), &worst.target);
+        format!("on the host of {host}: systemctl reload nginx.service, or whatever serves {target}")
+    };
     let next = match worst.verdict {
-        Verdict::StaleNotReloaded => format!(
-            "on the host of {}: systemctl reload nginx.service, or whatever serves {}",
-            worst.host(),
-            worst.target
-        ),
+        Verdict::StaleNotReloaded => reload(),
+        Verdict::RevokedServed if is_renewed => reload(),
         // The target's own host and name are asked for, as the probe did that found it.
         _ => format!("ca-ctl probe {}", worst.place()),
     };
@@ -556,8 +562,6 @@ impl Progress {
 
 const RUN: &str = "on its host, see why the client does not run: systemctl list-timers, journalctl (NixOS: systemctl start 'acme-order-renew-*')";
 const ORDER: &str = "certbot renew --force-renewal, acme.sh --renew --force, or what its client has for it";
-/// How many certificates of a name are looked through for the last one of a set.
-const PAST: u32 = 100;
 /// How many names that failed are shown with their evidence.
 const SHOWN: usize = 3;
 /// How many look-ups, dials and addresses are shown of each.

@@ -8,6 +8,7 @@ mod eab;
 mod expiring;
 mod explain;
 pub mod health;
+mod named;
 mod names;
 mod orders;
 mod output;

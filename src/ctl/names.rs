@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use acme::identifier::{Identifier, Wire, name_set};
+use acme::identifier::{Identifier, name_set};
 use acme::lineage::{Mute as Muted, key};
 use acme::problem::plain;
 use acme::renewal::Thresholds;
@@ -17,8 +17,9 @@ use store::care::{SetCare, Wish};
 use store::lineage::Which;
 
 use super::expiring::{Item, Pages, items, percent};
+use super::named::named;
 use super::output::Output;
-use super::span::{ago, brief, left};
+use super::span::{ago, brief, left, span};
 use super::standing::Judged;
 use crate::audit;
 
@@ -211,11 +212,11 @@ impl Show {
         for judged in &found {
             output.line(&judged.lineage.title())?;
             for (key, value) in facts(judged, now) {
-                output.line(&format!("  {key:<14} {value}"))?;
+                output.hung(&format!("  {key:<14} "), &value)?;
             }
             for subject in cares.subjects(&judged.lineage.names) {
                 if let Some(said) = cares.of_subject(subject).and_then(|care| said(care, now)) {
-                    output.line(&format!("  said           of {subject}: {said}"))?;
+                    output.hung("  said           ", &format!("of {subject}: {said}"))?;
                 }
             }
         }
@@ -252,6 +253,9 @@ fn facts(judged: &Judged, now: Timestamp) -> Vec<(&'static str, String)> {
         if let Some(cadence) = standing.cadence {
             facts.push(("client renews", format!("every {}", human(cadence))));
         }
+    }
+    if let Some(revoked) = &lineage.revoked {
+        facts.push(("revoked", format!("serial {}, {}", revoked.serial, ago(revoked.at, now))));
     }
     if !lineage.is_own {
         let every = lineage.polled_every.map(|span| format!(", every {}", human(span))).unwrap_or_default();
@@ -461,12 +465,7 @@ pub(super) async fn known(
 
 /// What something is said of, in canonical form.
 fn subject(text: &str) -> anyhow::Result<String> {
-    let parse = |name: &str| {
-        let kind = if name.parse::<std::net::IpAddr>().is_ok() { "ip" } else { "dns" };
-        Identifier::parse(&Wire { kind: kind.to_owned(), value: name.to_owned() })
-            .map_err(|problem| anyhow::anyhow!(problem.detail))
-    };
-    let names: Vec<Identifier> = text.split(',').map(|name| parse(name.trim())).collect::<Result<_, _>>()?;
+    let names: Vec<Identifier> = text.split(',').map(named).collect::<Result<_, _>>()?;
     Ok(name_set(&names))
 }
 
@@ -479,7 +478,7 @@ fn word(text: &str) -> anyhow::Result<String> {
 
 /// For how long somebody wants no alerts.
 fn mute_span(text: &str) -> anyhow::Result<Duration> {
-    let span = humantime::parse_duration(text).context("a span such as 7d or 12h would do")?;
+    let span = span(text)?;
     ensure!(!span.is_zero(), "it would be over at once; 1h would do, and `unmute` ends a mute");
     ensure!(span <= LONGEST, "it takes up to 366d; `forget` is for ever");
     Ok(span)

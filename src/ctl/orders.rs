@@ -14,7 +14,7 @@ use store::authorization::Authorization;
 use store::order::Order;
 
 use super::output::Output;
-use super::span::ago;
+use super::span::{ago, span};
 
 /// Orders, newest first
 #[derive(Args)]
@@ -23,7 +23,7 @@ pub(super) struct Orders {
     #[arg(long)]
     failed: bool,
     /// Those made within this time
-    #[arg(long, value_name = "SPAN", default_value = "30d", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "SPAN", default_value = "30d", value_parser = span)]
     since: Duration,
     /// How many
     #[arg(long, default_value_t = 1_000, value_name = "N")]

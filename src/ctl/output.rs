@@ -2,8 +2,10 @@
 
 use std::io::Write;
 
+use acme::problem::plain;
 use acme::time::Timestamp;
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::table::{Table, cut};
 
@@ -95,12 +97,41 @@ impl Output<'_> {
         Ok(writeln!(self.out)?)
     }
 
+    /// Writes text for people behind a head: where the terminal is not wide enough for it, in lines below one another.
+    pub(super) fn hung(&mut self, head: &str, text: &str) -> anyhow::Result<()> {
+        let (indent, text) = (head.width(), plain(text, LINE));
+        let room = self.width.map_or(usize::MAX, |width| width.saturating_sub(indent).max(LEAST));
+        let mut lines = wrapped(&text, room).into_iter();
+        writeln!(self.out, "{}", format!("{head}{}", lines.next().unwrap_or_default()).trim_end())?;
+        for line in lines {
+            writeln!(self.out, "{:indent$}{line}", "")?;
+        }
+        Ok(())
+    }
+
     /// Writes one line for people.
     pub(super) fn line(&mut self, text: &str) -> anyhow::Result<()> {
-        Ok(writeln!(self.out, "{}", acme::problem::plain(text, LINE))?)
+        Ok(writeln!(self.out, "{}", plain(text, LINE))?)
     }
 }
 
+/// Text in lines of so many columns. A word that is longer stands alone.
+pub(super) fn wrapped(text: &str, room: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.width() + word.width() < room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// No text is put into less.
+const LEAST: usize = 30;
 /// From here on a table has room for what is nice to have.
 const WIDE: usize = 120;
 const LINE: usize = 2_000;

@@ -9,12 +9,13 @@ use acme::problem::plain;
 use acme::severity::Severity;
 use acme::time::Timestamp;
 use acme::verdict::Verdict;
-use anyhow::{anyhow, bail, ensure};
+use anyhow::{bail, ensure};
 use clap::Args;
 use serde::Serialize;
 use store::Store;
 
 use super::health::State;
+use super::named::named;
 use super::output::Output;
 use super::span::left;
 use crate::clock::Clock;
@@ -196,7 +197,7 @@ fn tell(items: &[Item], output: &mut Output<'_>) -> anyhow::Result<()> {
             let place = item
                 .address
                 .map_or_else(|| item.target.clone(), |address| format!("{} {}", item.target, address.ip()));
-            output.line(&format!("{place}: {}", item.detail))?;
+            output.hung("", &format!("{place}: {}", item.detail))?;
         }
     }
     Ok(())
@@ -204,29 +205,20 @@ fn tell(items: &[Item], output: &mut Output<'_>) -> anyhow::Result<()> {
 
 /// `name`, `name:port`, `address`, `v4:port`, `[v6]`, `[v6]:port`.
 fn parse(place: &str) -> anyhow::Result<(Identifier, Option<u16>)> {
-    if let Some((_, rest)) = place.split_once("://") {
-        let host = rest.split('/').next().unwrap_or_default();
-        bail!("{} is a URL; its host would do: {}", plain(place, 100), plain(host, 100));
-    }
-    if let Ok(address) = place.parse::<IpAddr>() {
-        return Ok((Identifier::Ip(address.to_canonical()), None));
-    }
+    let place = place.trim();
     if let Ok(address) = place.parse::<SocketAddr>() {
         ensure!(address.port() > 0, "0 is no port; 443 would do");
         return Ok((Identifier::Ip(address.ip().to_canonical()), Some(address.port())));
     }
-    if let Some(address) = place.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        let address = address.parse::<IpAddr>().map_err(|_| anyhow!("[{address}] holds no IPv6 address"))?;
-        return Ok((Identifier::Ip(address), None));
-    }
-    let (name, port) = match place.rsplit_once(':') {
+    let has_port = place.parse::<IpAddr>().is_err() && !place.contains("://") && !place.ends_with(']');
+    let (name, port) = match place.rsplit_once(':').filter(|_| has_port) {
         Some((name, port)) => match port.parse() {
             Ok(port) if port > 0 => (name, Some(port)),
-            _ => bail!("{port} is no port; {name}:443 would do"),
+            _ => bail!("{} is no port; {}:443 would do", plain(port, 40), plain(name, 100)),
         },
         None => (place, None),
     };
-    let host = Identifier::dns(name).map_err(|problem| anyhow!(problem.detail))?;
+    let host = named(name)?;
     if host.is_wildcard() {
         bail!("nothing can be dialled for {host}; one of the names that it covers would do");
     }
@@ -239,9 +231,9 @@ fn starttls(word: &str) -> Result<Starttls, String> {
 }
 
 fn sni(text: &str) -> Result<DnsName, String> {
-    match DnsName::parse(text) {
-        Ok(name) if name.is_wildcard() => Err(format!("{name} cannot be asked for")),
-        name => name.map_err(|problem| problem.detail),
+    match named(text).map_err(|error| error.to_string())? {
+        Identifier::Dns(name) if !name.is_wildcard() => Ok(name),
+        other => Err(format!("{other} cannot be asked for; a name without a wildcard would do")),
     }
 }
 
@@ -259,6 +251,8 @@ mod tests {
             ("10.0.0.1:25", "10.0.0.1", Some(25)),
             ("fd00::1", "fd00::1", None),
             ("[fd00::1]", "fd00::1", None),
+            ("a.lan.", "a.lan", None),
+            ("m\u{fc}nchen.lan:25", "xn--mnchen-3ya.lan", Some(25)),
             ("[fd00::1]:25", "fd00::1", Some(25)),
         ] {
             assert_eq!(parsed(place), (host.to_owned(), port), "{place}");

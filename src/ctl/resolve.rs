@@ -4,12 +4,13 @@
 use std::net::IpAddr;
 
 use acme::failure::Lookup;
-use acme::identifier::{DnsName, Identifier};
+use acme::identifier::Identifier;
 use acme::problem::plain;
 use anyhow::bail;
 use clap::Args;
 use serde::Serialize;
 
+use super::named::named;
 use super::output::Output;
 use crate::config::Config;
 use crate::resolver::{Resolver, Targets};
@@ -43,7 +44,7 @@ struct AddressItem {
 impl Resolve {
     pub(super) async fn run(self, config: &Config, mut output: Output<'_>) -> anyhow::Result<()> {
         let targets = Targets::new(config.validation.allow_networks.clone());
-        let item = match self.name.parse() {
+        let item = match self.name.trim().trim_matches(['[', ']']).parse() {
             Ok(address) => Item {
                 name: self.name,
                 pinned: false,
@@ -81,8 +82,8 @@ impl AddressItem {
 }
 
 async fn look_up(name: &str, config: &Config, targets: &Targets) -> anyhow::Result<Item> {
-    let name = DnsName::parse(name).map_err(|problem| anyhow::anyhow!(problem.detail))?;
-    if Identifier::Dns(name.clone()).is_wildcard() {
+    let Identifier::Dns(name) = named(name)? else { bail!("{} is an address", plain(name, 100)) };
+    if name.is_wildcard() {
         bail!("a wildcard has no address; look up {}", name.base());
     }
     let roots = crate::ca::read_root(&config.ca.root).ok();

@@ -1,6 +1,14 @@
 //! Spans of time as people say them.
 
+use std::time::Duration;
+
 use acme::time::Timestamp;
+use anyhow::Context as _;
+
+/// Reads a span from a command line.
+pub(super) fn span(text: &str) -> anyhow::Result<Duration> {
+    humantime::parse_duration(text).context("a span such as 7d or 12h would do")
+}
 
 /// What is left until `end`, in its two largest units; negative when it is over.
 pub(super) fn left(end: Timestamp, now: Timestamp) -> String {

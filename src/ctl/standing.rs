@@ -52,6 +52,20 @@ impl Judged {
         Self { lineage, standing, word, muted, now }
     }
 
+    /// How its certificate stands, whatever is served; nothing but `missing` and `revoked` where there is none.
+    pub(super) fn state(&self) -> Word {
+        match self.standing {
+            Some(standing) => Word::State(standing.state),
+            None if without(&self.lineage) == Word::Revoked => Word::Revoked,
+            None => Word::Missing,
+        }
+    }
+
+    /// Whether somebody should look at it, if it were not muted.
+    pub(super) fn is_in_trouble(&self) -> bool {
+        self.word.health() > health::State::Ok
+    }
+
     /// What it means for somebody on call.
     pub(super) fn health(&self) -> health::State {
         if self.muted { health::State::Ok } else { self.word.health() }
@@ -96,19 +110,23 @@ impl Judged {
         format!("{}{} {percent}", "#".repeat(full), "-".repeat(10 - full))
     }
 
-    /// What is served, the worst of it.
-    pub(super) fn served(&self) -> String {
+    /// What is served, the worst of it; in a word or two where there is little room.
+    pub(super) fn served(&self, is_wide: bool) -> String {
         let Some(worst) = worst(&self.lineage.served) else { return "-".to_owned() };
         match worst.verdict {
             Verdict::Ok => "ours, current".to_owned(),
             Verdict::OkPrevious => "ours, previous".to_owned(),
+            Verdict::RevokedServed => "ours, revoked".to_owned(),
             Verdict::StaleNotReloaded => match worst.not_after {
-                Some(end) => format!("old serial ({} left)", left(end, self.now)),
-                None => "old serial".to_owned(),
+                Some(end) if is_wide => format!("old serial ({} left)", left(end, self.now)),
+                _ => "old serial".to_owned(),
             },
             Verdict::FallbackCert => match &worst.product {
-                Some(product) => format!("fallback ({product})"),
-                None => "fallback".to_owned(),
+                // What stands in brackets says which of several ways it has.
+                Some(product) if is_wide => {
+                    format!("fallback ({})", product.split(" (").next().unwrap_or_default())
+                }
+                _ => "fallback".to_owned(),
             },
             verdict => verdict.as_str().replace('_', " "),
         }
@@ -230,14 +248,22 @@ fn word(lineage: &Lineage, state: Option<State>) -> Word {
         _ if served == Grade::Wrong => Word::Wrong,
         _ if served == Grade::Stale => Word::Stale,
         Some(State::Overdue) => Word::State(State::Overdue),
-        None if lineage.failures.count > 0 => Word::Missing,
-        None => match lineage.attempt.as_ref().map(|attempt| attempt.outcome) {
-            Some(Outcome::Issued) => Word::Revoked,
-            Some(Outcome::Open) => Word::Ordered,
-            Some(Outcome::Failed) | None => Word::Missing,
-        },
+        None => without(lineage),
         Some(_) if lineage.failures.count > 1 => Word::Failing,
         Some(state) => Word::State(state),
+    }
+}
+
+/// How one stands that has no certificate, whatever is served.
+fn without(lineage: &Lineage) -> Word {
+    match lineage.attempt.as_ref().map(|attempt| attempt.outcome) {
+        _ if lineage.failures.count > 0 => Word::Missing,
+        Some(Outcome::Open) => Word::Ordered,
+        Some(Outcome::Issued) => Word::Revoked,
+        Some(Outcome::Failed) => Word::Missing,
+        // Its order is not kept as long as its certificate.
+        None if lineage.revoked.is_some() => Word::Revoked,
+        None => Word::Missing,
     }
 }
 
@@ -253,11 +279,7 @@ enum Grade {
 fn grade(verdict: Verdict) -> Grade {
     match verdict {
         Verdict::Ok | Verdict::OkPrevious | Verdict::Expiring => Grade::Fine,
-        Verdict::DnsFail
-        | Verdict::AddressDrift
-        | Verdict::TcpRefused
-        | Verdict::TcpTimeout
-        | Verdict::ProbeError => Grade::Unseen,
+        verdict if verdict.is_about_reach() => Grade::Unseen,
         Verdict::StaleNotReloaded => Grade::Stale,
         _ => Grade::Wrong,
     }
@@ -297,6 +319,14 @@ impl Summary {
     /// Counts one.
     pub(super) fn add(&mut self, judged: &Judged) {
         if judged.word == Word::Forgotten {
+            // Not everything that is forgotten is looked at; what is, is not taken to be fresh.
+            if judged.lineage.current.is_some() {
+                self.words.entry(judged.word.as_str()).or_default().push(judged.lineage.title());
+            }
+            return;
+        }
+        if judged.lineage.current.is_none() && !judged.is_in_trouble() {
+            // Revoked, and what its hosts serve is no trouble: it is none of those that are counted.
             return;
         }
         if let Some(failure) = judged.failure() {
@@ -328,6 +358,13 @@ impl Summary {
     /// The words that need somebody, the worst first.
     pub(super) fn troubles(&self) -> impl Iterator<Item = Word> + '_ {
         Word::ALL.iter().copied().filter(|word| word.health() > health::State::Ok && self.count(*word) > 0)
+    }
+
+    /// How many are well, as far as anybody expects something of them.
+    pub(super) fn well(&self) -> u64 {
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let others = number(self.in_trouble() + self.count(Word::Forgotten)) + self.muted;
+        self.total.saturating_sub(others)
     }
 
     /// How many need somebody.
@@ -440,16 +477,18 @@ mod tests {
             (Verdict::OkPrevious, None, "fresh", "ours, previous"),
             (Verdict::StaleNotReloaded, None, "stale", "old serial (3d 0h left)"),
             (Verdict::FallbackCert, Some("NixOS"), "wrong", "fallback (NixOS)"),
+            (Verdict::FallbackCert, Some("NixOS (minica)"), "wrong", "fallback (NixOS)"),
             (Verdict::FallbackCert, None, "wrong", "fallback"),
+            (Verdict::RevokedServed, None, "wrong", "ours, revoked"),
             (Verdict::NoCertAlert, None, "wrong", "no cert alert"),
             (Verdict::TcpRefused, None, "fresh", "tcp refused"),
             (Verdict::DnsFail, None, "fresh", "dns fail"),
         ] {
             let judged = judged(|l| l.served = vec![served(Verdict::Ok, None), served(verdict, product)]);
-            assert_eq!((judged.word.as_str(), judged.served().as_str()), (word, shown), "{verdict}");
+            assert_eq!((judged.word.as_str(), judged.served(true).as_str()), (word, shown), "{verdict}");
         }
         let nothing = judged(|_| ());
-        assert_eq!((nothing.served().as_str(), nothing.health()), ("-", health::State::Ok));
+        assert_eq!((nothing.served(true).as_str(), nothing.health()), ("-", health::State::Ok));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use acme::renewal::Thresholds;
+use acme::severity::Severity;
 use acme::time::Timestamp;
 use clap::Args;
 use serde::Serialize;
@@ -145,15 +146,22 @@ fn tell(item: &Item, summary: &Summary, now: Timestamp, output: &mut Output<'_>)
             if item.resolver_pins == 1 { "pin" } else { "pins" }
         ),
     )?;
-    let mut alerts: Vec<String> = item.alerts.iter().map(|(word, count)| format!("{count} {word}")).collect();
+    let severities = Severity::ALL.iter().rev().map(|severity| severity.as_str());
+    let mut alerts: Vec<String> =
+        severities.filter_map(|word| item.alerts.get(word).map(|count| format!("{count} {word}"))).collect();
     if alerts.is_empty() {
         alerts.push("none".to_owned());
     }
     line("alerts", &alerts.join(", "))?;
     line("sinks", &if item.sinks.is_empty() { "nobody is told".to_owned() } else { item.sinks.join(", ") })?;
     line("store", &item.store)?;
-    if let (_, Some(next)) = summary.lines() {
-        line("next", &next)?;
+    match summary.lines() {
+        (_, Some(next)) => line("next", &next)?,
+        // What is only worth knowing waits.
+        (_, None) if item.alerts.keys().any(|word| *word != Severity::Info.as_str()) => {
+            line("next", "ca-ctl alerts list")?;
+        }
+        (_, None) => {}
     }
     Ok(())
 }

@@ -7,17 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use acme::identifier::Identifier;
+use acme::renewal::Thresholds;
 use acme::time::Timestamp;
+use store::care::Cares;
 use store::certificate::Purpose;
 use store::served::Current;
 use store::{Error, Store};
 
 use crate::probe::{Settings, Successor, Target};
 
-/// The certificates without a successor, by the names that they are for.
+/// The certificates without a successor, by the names that they are for, and what the operator said of names.
 #[derive(Debug, Default)]
 pub struct Directory {
     by_name: HashMap<String, Vec<Entry>>,
+    cares: Cares,
 }
 
 #[derive(Clone, Debug)]
@@ -45,7 +48,7 @@ impl Directory {
     }
 
     async fn read_for(store: &Store, wanted: impl Fn(&str) -> bool) -> Result<Self, Error> {
-        let mut directory = Self::default();
+        let mut directory = Self { cares: store.cares().await?, ..Self::default() };
         let mut from = String::new();
         let mut edge: Vec<Current> = Vec::new();
         loop {
@@ -78,6 +81,11 @@ impl Directory {
     pub fn covering(&self, host: &Identifier) -> Vec<Successor> {
         let entries = keys(host).into_iter().filter_map(|key| self.by_name.get(&key)).flatten();
         entries.map(|entry| (*entry.certificate).clone()).collect()
+    }
+
+    /// The thresholds that hold for a set of names, where its owner wants others than the configured ones.
+    pub(super) fn thresholds(&self, names: &[String]) -> Option<Thresholds> {
+        self.cares.of(names).thresholds
     }
 
     /// What is to be looked at: each name and address with a certificate that is not long over, at the port for all (our

@@ -26,7 +26,7 @@ use super::directory::{Directory, names, successor};
 use crate::ca::{self, Ca};
 use crate::clock::Clock;
 use crate::probe::{
-    Authority, Facts, Judgement, Known, Look, Outcome, Prober, Public, Record, Seen, Target, judge,
+    Authority, Facts, Judgement, Known, Look, Outcome, Prober, Public, Record, Seen, Successor, Target, judge,
 };
 
 /// Looks and judges: everything that does not change from one target to the next. Cheap to clone. To be made anew when
@@ -120,7 +120,8 @@ impl Lookout {
                 Some(serial) => store.issued(&serial).await?.as_ref().map(record),
                 None => None,
             };
-            let known = Known { record, current: current.clone(), thresholds: self.thresholds };
+            let own = directory.thresholds(named(target, record.as_ref(), &current).as_slice());
+            let known = Known { record, current: current.clone(), thresholds: self.thresholds, own };
             let judgement = judge(target, &one.outcome, &self.authorities, &self.public, &known, now);
             verdicts.push((one.clone(), judgement.verdict));
             sights.push(sight(target, Some(one), judgement, now));
@@ -296,6 +297,13 @@ fn record(issued: &Issued) -> Record {
         revoked_at: issued.revoked_at,
         successor: issued.successor.as_ref().map(successor),
     }
+}
+
+/// The set of names that speaks for a target: that of the certificate which is shown, else of the newest one for it.
+fn named(target: &Target, record: Option<&Record>, current: &[Successor]) -> Vec<String> {
+    let newest = || current.iter().max_by_key(|it| it.issued_at).map(|it| it.names.clone());
+    let shown = record.map(|record| record.names.clone());
+    shown.or_else(newest).unwrap_or_else(|| vec![target.covered().to_string()])
 }
 
 fn sight(target: &Target, seen: Option<&Seen>, judgement: Judgement, now: Timestamp) -> Sight {

@@ -141,7 +141,58 @@ async fn who_knows_of_an_alert_says_so_and_it_stays_open() {
 }
 
 #[tokio::test]
+async fn the_status_counts_alerts_the_worst_first_and_leads_to_them() {
+    let desk = Desk::with_ca().await;
+    fill(&desk.store()).await;
+    let text = desk.says("status").await;
+    assert!(text.contains("alerts     1 urgent, 1 warning, 1 info\n"), "{text}");
+    assert!(text.ends_with("next       ca-ctl alerts list\n"), "{text}");
+}
+
+#[tokio::test]
 async fn a_store_without_alerts_says_so() {
     let desk = Desk::new().await;
     assert!(desk.says("alerts list").await.ends_with("no alert\n"));
+}
+
+/// Sinks at which nobody listens, and one that takes everything.
+const SINKS: &str = "[[alerts.sink]]\nname = \"hook\"\ntype = \"webhook\"\nurl = \"http://127.0.0.1:1/\"\n\
+    [[alerts.sink]]\nname = \"phone\"\ntype = \"ntfy\"\nurl = \"http://127.0.0.1:1\"\ntopic = \"pki\"\n\
+    [[alerts.sink]]\nname = \"well\"\ntype = \"exec\"\nprogram = \"/bin/true\"\n";
+
+/// How long each took is its own, and with it the width of a column.
+fn without_times(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let words: Vec<&str> = line.split("  ").map(str::trim).filter(|word| !word.is_empty()).collect();
+        let words = words.iter().map(|word| match word.strip_suffix(" ms") {
+            Some(number) if number.bytes().all(|b| b.is_ascii_digit()) => "0 ms",
+            _ => word,
+        });
+        out.push_str(&words.collect::<Vec<_>>().join("  "));
+        out.push('\n');
+    }
+    out
+}
+
+#[tokio::test]
+async fn a_message_that_did_not_arrive_is_told_with_its_reason() {
+    let desk = Desk::with_ca().await;
+    must_equal("alerts-test-none.txt", &desk.says("alerts test").await);
+    desk.configure(SINKS);
+    for width in [80, 200] {
+        let text = desk.says(&format!("alerts test --columns {width}")).await;
+        let widest = text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+        assert!(widest <= width, "{widest} wide:\n{text}");
+        must_equal(&format!("alerts-test.{width}.txt"), &without_times(&text));
+    }
+    let text = desk.says("alerts test --json").await;
+    let mut json: serde_json::Value =
+        serde_json::from_str(text.lines().next().expect("a line")).expect("JSON");
+    for item in json["items"].as_array_mut().expect("items") {
+        item["milliseconds"] = 0.into();
+    }
+    json_must_equal("alerts-test.json", &json.to_string());
+    assert!(desk.says("alerts test --sink nobody").await.contains("there are hook, phone, well"));
+    assert!(!desk.says("alerts test --sink well").await.contains("exit"), "it arrives");
 }

@@ -27,6 +27,20 @@ impl Desk {
 
     /// With a fleet that somebody has to look after, and a CA whose certificates can be read.
     pub(crate) async fn with_troubles() -> Self {
+        let desk = Self::with_ca().await;
+        rows::fill_with_troubles(&desk.store()).await;
+        desk
+    }
+
+    /// The same with hosts that were looked at, and that serve all kinds of things.
+    pub(crate) async fn with_sights() -> Self {
+        let desk = Self::with_ca().await;
+        rows::fill_with_sights(&desk.store()).await;
+        desk
+    }
+
+    /// Without a store, with a CA whose certificates can be read.
+    pub(crate) async fn with_ca() -> Self {
         let desk =
             Self::bare("servers = [\"10.0.0.53\"]\n[resolver.pins]\n\"*.corp.lan\" = [\"192.168.1.10\"]\n");
         let path = desk.dir.path();
@@ -37,7 +51,6 @@ impl Desk {
         cli.run(&Clock::standing_at(rows::days_ago(200)), &mut Vec::new()).await.expect("a CA");
         fs::copy(made.join("root.pem"), path.join("root.pem")).expect("copied");
         fs::copy(made.join("intermediate.pem"), path.join("i.pem")).expect("copied");
-        rows::fill_with_troubles(&format!("sqlite:{}", path.join("ca.db").display())).await;
         desk
     }
 
@@ -50,6 +63,12 @@ impl Desk {
         );
         fs::write(dir.path().join("acme-ca.toml"), text).expect("written");
         Self { dir }
+    }
+
+    /// Adds lines to its configuration.
+    pub(crate) fn configure(&self, more: &str) {
+        let text = fs::read_to_string(self.config()).expect("read");
+        fs::write(self.config(), format!("{text}\n{more}")).expect("written");
     }
 
     /// The URL of its store.

@@ -9,10 +9,12 @@ use acme::id::{
     AccountId, AuditId, AuthorizationId, ExternalAccountId, ID_RANDOM, OrderId, SERIAL_RANDOM, Serial,
 };
 use acme::identifier::{Identifier, name_set};
-use acme::lineage::Mute;
+use acme::lineage::{Mute, Served};
 use acme::order::{AccountStatus, AuthorizationStatus, OrderStatus};
 use acme::renewal_info::Window;
+use acme::revocation::Reason as Revocation;
 use acme::time::Timestamp;
+use acme::verdict::Verdict as Seen;
 use store::account::{Account, CreateAccount};
 use store::audit::AuditEvent;
 use store::authorization::{Authorization, Validated, Verdict};
@@ -20,8 +22,10 @@ use store::care::{SetCare, Wish};
 use store::certificate::{Certificate, CertificateStatus, Issuer, Purpose};
 use store::external_account::{CreateExternalAccount, ExternalAccount, MacKey, RevokeExternalAccount};
 use store::issuance::{Intend, Issued, PutIssuer};
+use store::observation::KeepObservations;
 use store::order::{CreateOrder, Order};
 use store::renewal_info::{AskRenewals, RecordPolls};
+use store::revocation::{One, Revoke};
 use store::{Options, Store};
 
 /// When `ca-ctl` is asked.
@@ -44,6 +48,16 @@ pub(crate) async fn fill_with_troubles(url: &str) {
     let store = Store::open(url, &Options::default()).await.expect("a store");
     let mut rows = Rows { store, made: 1_000 };
     rows.put_troubles().await;
+    rows.store.close().await;
+}
+
+/// Fills the store with names whose hosts were looked at: one serves what was revoked, one a fallback, one was not
+/// reloaded, one expires, one is down, and one serves to one address what it should and not to the other.
+pub(crate) async fn fill_with_sights(url: &str) {
+    fill(url).await;
+    let store = Store::open(url, &Options::default()).await.expect("a store");
+    let mut rows = Rows { store, made: 2_000 };
+    rows.put_sights().await;
     rows.store.close().await;
 }
 
@@ -118,6 +132,103 @@ impl Rows {
         let mute = Mute { until: now().plus(3 * DAY), reason: "waits for new hardware".into() };
         self.say("overdue.corp.lan", Wish::Mute(Some(mute))).await;
         self.say("daily.corp.lan", Wish::Forget(Some(days_ago(1)))).await;
+    }
+
+    async fn put_sights(&mut self) {
+        let newest = async |name: &str, store: &Store| -> Serial {
+            store.certificates_of_name(name, 2).await.expect("read").remove(0).serial
+        };
+        let revoked = newest("due.corp.lan", &self.store).await;
+        let account = self.account_of("one more thumbprint").await;
+        self.certificate(&account, &["reissued.corp.lan"], days_ago(40), 90).await;
+        let before = newest("reissued.corp.lan", &self.store).await;
+        let audit = self.event("certificate-revoked");
+        let ones = vec![
+            One { serial: revoked.clone(), reason: Revocation::KeyCompromise, audit: audit.clone() },
+            One {
+                serial: before.clone(),
+                reason: Revocation::Superseded,
+                audit: self.event("certificate-revoked"),
+            },
+        ];
+        self.store.write(Revoke { certificates: ones, blocked: None, at: days_ago(2) }).await.expect("kept");
+        self.certificate(&account, &["reissued.corp.lan"], hours_ago(30), 90).await;
+
+        let mut downloads = Vec::new();
+        for name in ["fresh.corp.lan", "renewed.corp.lan", "reissued.corp.lan"] {
+            downloads.push((newest(name, &self.store).await, hours_ago(30)));
+        }
+        self.store.write(RecordPolls { polls: Vec::new(), downloads }).await.expect("kept");
+        let old = self.store.certificates_of_name("renewed.corp.lan", 2).await.expect("read").remove(1);
+        let overdue = newest("overdue.corp.lan", &self.store).await;
+        let sight = |target: &str, address: &str, verdict, serial: Option<&Serial>, detail: &str| Served {
+            target: target.into(),
+            address: Some(address.parse().expect("an address")),
+            verdict,
+            since: hours_ago(40),
+            at: now().minus(Duration::from_secs(240)),
+            samples: 240,
+            serial: serial.map(ToString::to_string),
+            spki: None,
+            not_after: None,
+            product: None,
+            detail: detail.into(),
+        };
+        let target = |served: Vec<Served>| (served[0].target.clone(), served[0].host().to_owned(), served);
+        let targets = vec![
+            target(vec![sight(
+                "due.corp.lan:443",
+                "192.168.1.7:443",
+                Seen::RevokedServed,
+                Some(&revoked),
+                "serial 4000000000000000 was revoked on 2026-11-20T19:09:00Z; issue a new one and reload",
+            )]),
+            target(vec![Served {
+                product: Some("NixOS (minica)".into()),
+                ..sight(
+                    "fresh.corp.lan:443",
+                    "192.168.1.8:443",
+                    Seen::FallbackCert,
+                    None,
+                    "is not ours but NixOS (minica), valid to 2028-12-22T19:09:00Z",
+                )
+            }]),
+            target(vec![
+                sight("renewed.corp.lan:443", "192.168.1.9:443", Seen::Ok, None, "is ours and current"),
+                Served {
+                    not_after: Some(old.not_after),
+                    ..sight(
+                        "renewed.corp.lan:443",
+                        "[fd00::9]:443",
+                        Seen::StaleNotReloaded,
+                        Some(&old.serial),
+                        "is still served, though another was issued 25 days ago: reload the service",
+                    )
+                },
+            ]),
+            target(vec![sight(
+                "overdue.corp.lan:443",
+                "192.168.1.10:443",
+                Seen::Expiring,
+                Some(&overdue),
+                "ends in 14 days and has no successor; ca-ctl explain overdue.corp.lan says where its renewal stopped",
+            )]),
+            target(vec![sight(
+                "late.corp.lan:443",
+                "192.168.1.11:443",
+                Seen::TcpRefused,
+                None,
+                "refused the connection: nothing listens there; start the service, or see probe.skip",
+            )]),
+            target(vec![sight(
+                "reissued.corp.lan:443",
+                "192.168.1.12:443",
+                Seen::RevokedServed,
+                Some(&before),
+                "serial 4000000000000000 was revoked on 2026-11-20T19:09:00Z; another was issued 30 hours ago: reload the service",
+            )]),
+        ];
+        self.store.write(KeepObservations { targets, all: None }).await.expect("kept");
     }
 
     async fn say(&mut self, subject: &str, wish: Wish) {

@@ -91,6 +91,67 @@ async fn what_the_operator_says_is_told_then_and_later() {
     json_must_equal("mute.json", &desk.says("mute critical.corp.lan --for 7d --reason moves --json").await);
 }
 
+/// What is said, and the name of its files.
+const SAID: &[(&str, &str)] = &[
+    ("mute *.corp.lan --for 7d --reason a-move-that-takes-longer-than-anybody-thought", "said-mute"),
+    ("names set due.corp.lan,www.due.corp.lan --warn 70% --critical 90% --owner ops", "said-set"),
+    ("names owner late.corp.lan ops", "said-owner"),
+    ("unmute overdue.corp.lan", "said-unmute"),
+    ("forget late.corp.lan", "said-forget"),
+    ("policy explain late.corp.lan", "policy-explain"),
+];
+
+#[tokio::test]
+async fn what_is_said_has_one_form_at_every_width_and_as_json() {
+    for (verb, name) in SAID {
+        for width in [80, 200] {
+            let text = Desk::with_troubles().await.says(&format!("{verb} --columns {width}")).await;
+            let table = text.lines().filter(|line| !line.starts_with("exit "));
+            let widest = table.map(|line| line.chars().count()).max().unwrap_or(0);
+            assert!(widest <= width, "{verb} is {widest} wide:\n{text}");
+            must_equal(&format!("{name}.{width}.txt"), &text);
+        }
+        let text = Desk::with_troubles().await.says(&format!("{verb} --json")).await;
+        json_must_equal(&format!("{name}.json"), text.lines().next().expect("a line"));
+    }
+}
+
+/// What people write is read as it is meant, or refused with what would do.
+#[tokio::test]
+async fn names_are_read_as_people_write_them() {
+    let desk = Desk::with_troubles().await;
+    let mut text = String::new();
+    let long = ["a"; 300].concat();
+    for line in [
+        "mute LATE.corp.lan. --for 1h --reason tests",
+        "unmute Late.Corp.Lan",
+        "names owner *.WILD.corp.lan. ops",
+        "names owner WWW.due.corp.lan,due.corp.lan. ops",
+        "explain https://late.corp.lan/a",
+        "explain late.corp.lan:443",
+        "names show late_x.corp.lan",
+        "names show [fd00::1]",
+        "names show b\u{fc}cher.corp.lan",
+        "show b\u{fc}cher.corp.lan",
+        "show late.corp.lan:443",
+        "forget ",
+        "forget a.lan,,b.lan",
+        "mute 10.0.0.0/8 --for 1h --reason tests",
+        "mute *.*.lan --for 1h --reason tests",
+        "probe *.wild.corp.lan",
+        "probe b\u{fc}cher.corp.lan:0",
+        "resolve b\u{fc}cher.corp.lan.",
+        "list-expiring --state tired",
+        "list-expiring --within yesterday",
+        "list-expiring --used 120%",
+        "check everything",
+        &format!("explain {long}"),
+    ] {
+        text.push_str(&format!("$ ca-ctl {line}\n{}", desk.says(&format!("{line} --columns 200")).await));
+    }
+    must_equal("names-as-written.txt", &text);
+}
+
 #[tokio::test]
 async fn a_mute_silences_and_a_forgotten_name_is_gone_until_it_is_ordered_again() {
     let desk = Desk::with_troubles().await;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::cadence;
 use crate::lineage::Lineage;
-use crate::renewal::{DAY, LONG};
-use crate::renewal::{Limits, State, Thresholds, Turns, client_interval, due, later, used, usual_window};
+use crate::renewal::{DAY, Limits, State, Thresholds, Turns};
+use crate::renewal::{client_interval, due, later, used, usual_window};
 use crate::renewal_info::Window;
 use crate::time::Timestamp;
 
@@ -46,11 +46,7 @@ pub fn standing(lineage: &Lineage, configured: Thresholds, now: Timestamp) -> Op
     let interval = interval(lineage, cadence, lifetime);
     // Who never asked for the window cannot keep to it.
     let window = if lineage.polled_at.is_some() { current.window } else { usual_window(begin, end) };
-    let limits = match lineage.care.thresholds {
-        Some(thresholds) => Limits::Parts(thresholds),
-        None if lifetime > LONG => Limits::Days,
-        None => Limits::Parts(configured),
-    };
+    let limits = Limits::new(lifetime, lineage.care.thresholds, configured);
     let mut turns = Turns::new(begin, end, window, limits, interval);
     let distance = cadence.map(seconds);
     if let Some(distance) = distance {

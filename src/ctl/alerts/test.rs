@@ -102,7 +102,7 @@ impl Test {
         if !output.json && output.width.is_some() {
             for item in &items {
                 if let Some(detail) = &item.detail {
-                    output.line(&format!("{}: {detail}", item.sink))?;
+                    output.hung("", &format!("{}: {detail}", item.sink))?;
                 }
             }
         }

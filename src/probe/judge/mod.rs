@@ -9,7 +9,7 @@ mod whole;
 
 use acme::identifier::Identifier;
 use acme::problem::plain;
-use acme::renewal::{State, Thresholds, state};
+use acme::renewal::{State, Thresholds, state_with};
 use acme::severity::Severity;
 use acme::time::Timestamp;
 use acme::verdict::Verdict;
@@ -32,6 +32,15 @@ pub struct Known {
     pub current: Vec<Successor>,
     /// When a certificate that was not renewed is called late.
     pub thresholds: Thresholds,
+    /// What the owner of the name wants instead.
+    pub own: Option<Thresholds>,
+}
+
+impl Known {
+    /// How a certificate without a successor stands, by the thresholds that hold for its name.
+    fn state(&self, not_before: Timestamp, not_after: Timestamp, now: Timestamp) -> State {
+        state_with(not_before, not_after, self.own, self.thresholds, now)
+    }
 }
 
 /// A certificate that we issued.
@@ -129,7 +138,7 @@ pub fn judge(
     let is_due = known
         .current
         .iter()
-        .any(|it| !it.is_revoked && state(it.not_before, it.not_after, known.thresholds, now) >= State::Due);
+        .any(|it| !it.is_revoked && known.state(it.not_before, it.not_after, now) >= State::Due);
     let severity = match finding.verdict {
         Verdict::TcpRefused | Verdict::TcpTimeout if is_due => Some(Severity::Warning),
         verdict => severity(verdict),

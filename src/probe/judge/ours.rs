@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use acme::renewal::{State, state, used};
+use acme::renewal::{State, used};
 use acme::severity::Severity;
 use acme::time::Timestamp;
 use acme::verdict::Verdict;
@@ -129,7 +129,7 @@ impl Case<'_> {
                     "serial {serial} is still served, though {newest} was issued {ago} ago: reload the service (NixOS: reloadServices)"
                 ),
             );
-            let is_late = used >= self.known.thresholds.critical;
+            let is_late = used >= self.known.own.unwrap_or(self.known.thresholds).critical;
             let severity = if is_late { Severity::Critical } else { Severity::Warning };
             return Some(Judgement { severity: Some(severity), ..stale });
         }
@@ -155,7 +155,7 @@ impl Case<'_> {
                 ),
             ));
         }
-        let severity = match state(facts.not_before, facts.not_after, self.known.thresholds, self.now) {
+        let severity = match self.known.state(facts.not_before, facts.not_after, self.now) {
             State::Overdue => Severity::Warning,
             State::Critical => Severity::Critical,
             _ => return None,

@@ -158,6 +158,29 @@ fn the_newest_with_its_chain_is_ok_for_each_name_that_it_covers() {
     assert_eq!(world.verdict().0, Verdict::Ok, "a root too many harms nobody");
 }
 
+#[test]
+fn an_owner_has_thresholds_of_their_own_for_what_is_served() {
+    let mut world = World::new();
+    let own = |warn, critical| Some(Thresholds { warn, critical });
+    for (own, at, expected) in [
+        (None, 60, (Verdict::Ok, None)),
+        (own(0.5, 0.9), 60, (Verdict::Expiring, Some(Warning))),
+        (own(0.5, 0.6), 60, (Verdict::Expiring, Some(Critical))),
+        (own(0.95, 0.98), 81, (Verdict::Ok, None)),
+    ] {
+        (world.known.own, world.now) = (own, day(at));
+        let (verdict, severity, detail) = world.verdict();
+        assert_eq!((verdict, severity), expected, "{own:?} on day {at}: {detail}");
+    }
+    world.record().successor = Some(successor(&["a.lan"], "me", 30));
+    (world.known.own, world.now) = (own(0.5, 0.6), day(60));
+    assert_eq!((world.verdict().0, world.verdict().1), (Verdict::StaleNotReloaded, Some(Critical)));
+    // A host that refuses matters once its certificate is due by them.
+    world.known.current = vec![successor(&["a.lan"], "me", 0)];
+    (world.known.own, world.now) = (own(0.1, 0.6), day(10));
+    assert_eq!(world.judged(&Outcome::Refused).1, Some(Warning));
+}
+
 /// What is done to a world that is well, and what is to be thought of it then.
 type Row = (&'static str, fn(&mut World), Verdict, Option<Severity>, &'static str);
 

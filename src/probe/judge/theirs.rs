@@ -1,6 +1,6 @@
 //! What no key of ours signed: somebody who plays us, a product's stopgap, another authority.
 
-use acme::renewal::{State, state};
+use acme::renewal::State;
 use acme::severity::Severity;
 use acme::verdict::Verdict;
 
@@ -81,7 +81,7 @@ impl Case<'_> {
                 format!("one of '{said}' is not for {}; another virtual host answers", self.name),
             );
         }
-        let severity = match state(facts.not_before, facts.not_after, self.known.thresholds, self.now) {
+        let severity = match self.known.state(facts.not_before, facts.not_after, self.now) {
             State::Overdue => Severity::Warning,
             State::Critical => Severity::Critical,
             _ => {

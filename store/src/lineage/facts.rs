@@ -6,7 +6,7 @@ use std::time::Duration;
 use acme::cadence::{LOOKED_AT, Past};
 use acme::failure::Failure;
 use acme::id::{AccountId, OrderId, Serial};
-use acme::lineage::{Attempt, Current, Failures, Lineage, Outcome, Served};
+use acme::lineage::{Attempt, Current, Failures, Lineage, Outcome, Revoked, Served};
 use acme::order::OrderStatus;
 use acme::problem::Problem;
 use acme::renewal_info::{Facts, Window, window};
@@ -136,6 +136,11 @@ impl Certificate {
         self.revoked_at.is_none()
     }
 
+    /// Whether every name of another is among its own.
+    pub(super) fn is_for_names_of(&self, other: &Self) -> bool {
+        other.names.split(',').all(|name| self.names.split(',').any(|own| own == name))
+    }
+
     /// Whether it is among those whose time has come.
     pub(super) fn needs_attention(&self, now: Timestamp) -> bool {
         self.is_current() && self.attention_at.is_some_and(|at| at <= now)
@@ -233,6 +238,7 @@ fn lineage(line: &Line, known: &Known, now: Timestamp) -> Lineage {
     let polled: Vec<Polled> = polled.collect();
     let attempt = order.map(|order| attempt(order, known, now));
     let current = newest.filter(|certificate| certificate.is_current()).map(Certificate::to_current);
+    let revoked = newest.and_then(|it| Some(Revoked { serial: it.serial.clone(), at: it.revoked_at? }));
     let mut care = known.cares.of(&names);
     // Who orders again is expected again.
     let sign = attempt.as_ref().map(|attempt| attempt.at).max(current.as_ref().map(|c| c.issued_at));
@@ -246,6 +252,7 @@ fn lineage(line: &Line, known: &Known, now: Timestamp) -> Lineage {
         served: Vec::new(),
         attempt,
         current,
+        revoked,
         care,
         names,
     }

@@ -19,8 +19,9 @@ use crate::store::Store;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
     /// Those that may need attention: whose certificate is not certain to be fresh, whose client may be silent, whose
-    /// orders failed since the last that brought a certificate, or whose owner's thresholds are met before that. What is to be thought of them is for the caller to say;
-    /// no others are read.
+    /// orders failed since the last that brought a certificate, whose owner's thresholds are met before that, or of which
+    /// something is served that should not be, a revoked certificate among it. What is to be thought of them is for the
+    /// caller to say; no others are read.
     Attention,
     /// Those whose current certificate ends before a moment, the first to end first.
     EndingBefore(Timestamp),

@@ -86,24 +86,32 @@ async fn early(store: &Store, now: Timestamp, limit: u32, after: &str) -> Result
     Ok(Page { lineages, next })
 }
 
-/// Those of which a probe found something else than it should, and that stood on no earlier page. The names of all current
-/// certificates are looked through, once for each page of hosts.
+/// Those of which a probe found something else than it should, and that stood on no earlier page; with them those whose
+/// certificate was revoked and is served nevertheless. The names of all certificates without a successor are looked through,
+/// once for each page of hosts.
 async fn served(store: &Store, now: Timestamp, limit: u32, after: &str) -> Result<Page, Error> {
     let hosts = store.troubled_hosts(after, limit.min(HOSTS)).await?;
     let Some(last) = hosts.last() else { return Ok(Page { lineages: Vec::new(), next: None }) };
     let next = Some(Place(Position::Served(last.clone())));
     let patterns = hosts.iter().map(|host| containing(&format!(",{host},")));
     let names = wanted(store, patterns, "", ALL_OF_A_PAGE).await?;
-    let mut found = facts::certificates(store, names.iter().map(|Names(names)| names.as_str())).await?;
-    found.retain(|found| found.is_current() && !found.needs_attention(now));
-    let mut lineages = facts::of_certificates(store, found, now).await?;
+    let found = facts::certificates(store, names.iter().map(|Names(names)| names.as_str())).await?;
+    let (current, mut revoked): (Vec<_>, Vec<_>) = found.into_iter().partition(Certificate::is_current);
+    // What is there for all its names speaks for a revoked one.
+    revoked.retain(|revoked| !current.iter().any(|current| current.is_for_names_of(revoked)));
+    let found = current.into_iter().filter(|current| !current.needs_attention(now)).chain(revoked);
+    let mut lineages = facts::of_certificates(store, found.collect(), now).await?;
     lineages.retain(|lineage| {
         let life = lineage.current.as_ref().map(|current| used(current.not_before, current.not_after, now));
         let early = life.zip(lineage.care.thresholds).is_some_and(|(used, early)| used >= early.warn);
+        let is_revoked = lineage.current.is_none();
         // One with several hosts stands on the page of the first of them.
         let first = lineage.names.iter().find(|name| {
             let of_host = lineage.served.iter().filter(|row| row.host() == name.as_str());
-            of_host.clone().any(|row| row.verdict != Verdict::Ok)
+            // A host that was switched off when its certificate was revoked is no trouble.
+            of_host
+                .clone()
+                .any(|row| row.verdict != Verdict::Ok && !(is_revoked && row.verdict.is_about_reach()))
         });
         !early && lineage.failures.count == 0 && first.is_some_and(|first| hosts.contains(first))
     });

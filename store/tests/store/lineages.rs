@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use acme::attention::{fresh_until, silent_from};
 use acme::failure::Reason;
-use acme::lineage::{Lineage, Mute, Outcome, Served};
+use acme::lineage::{Lineage, Mute, Outcome, Revoked, Served};
 use acme::renewal::Thresholds;
 use acme::time::Timestamp;
 use acme::verdict::Verdict;
@@ -56,6 +56,24 @@ async fn every(world: &World, which: Which, at: Timestamp, limit: u32) -> Vec<Li
     }
 }
 
+/// What one address of a host was seen to serve.
+fn seen(host: &str, verdict: Verdict) -> (String, String, Vec<Served>) {
+    let served = Served {
+        target: format!("{host}:443"),
+        address: Some("10.0.0.1:443".parse().unwrap()),
+        verdict,
+        since: now(),
+        at: now(),
+        samples: 1,
+        serial: None,
+        spki: None,
+        not_after: None,
+        product: None,
+        detail: "it was seen".into(),
+    };
+    (format!("{host}:443"), host.to_owned(), vec![served])
+}
+
 async fn attention(world: &World, at: Timestamp) -> Vec<String> {
     let mut keys: Vec<String> =
         every(world, Which::Attention, at, 3).await.iter().map(Lineage::key).collect();
@@ -95,22 +113,6 @@ both! {
         issued_at(&world, &account, &["a.lan", "b.lan"], now()).await;
         issued_at(&world, &account, &["c.lan"], now()).await;
         issued_at(&world, &account, &["d.lan"], now()).await;
-        let seen = |host: &str, verdict| {
-            let served = Served {
-                target: format!("{host}:443"),
-                address: Some("10.0.0.1:443".parse().unwrap()),
-                verdict,
-                since: now(),
-                at: now(),
-                samples: 1,
-                serial: None,
-                spki: None,
-                not_after: None,
-                product: None,
-                detail: "it was seen".into(),
-            };
-            (format!("{host}:443"), host.to_owned(), vec![served])
-        };
         let targets = vec![
             seen("a.lan", Verdict::FallbackCert),
             seen("b.lan", Verdict::FallbackCert),
@@ -120,6 +122,34 @@ both! {
         world.store.write(KeepObservations { targets, all: None }).await.unwrap();
         let both = acme::lineage::key(&["a.lan".to_owned(), "b.lan".to_owned()]);
         assert_eq!(attention(&world, day(1)).await, [both.as_str(), "d.lan"], "each once");
+    }
+}
+
+both! {
+    async fn what_is_revoked_needs_attention_while_it_is_served_and_nothing_speaks_for_it(world: World) {
+        let account = world.account().await;
+        let mut certificates = Vec::new();
+        for name in ["gone.lan", "quiet.lan", "served.lan", "wide.lan"] {
+            let serial = issued_at(&world, &account, &[name], now()).await.serial;
+            let audit = event("certificate-revoked");
+            certificates.push(One { serial, reason: acme::revocation::Reason::Superseded, audit });
+        }
+        issued_at(&world, &account, &["wide.lan", "wider.lan"], now()).await;
+        let served = certificates[2].serial.clone();
+        world.store.write(Revoke { certificates, blocked: None, at: day(1) }).await.unwrap();
+        let targets = vec![
+            seen("gone.lan", Verdict::TcpRefused),
+            seen("served.lan", Verdict::RevokedServed),
+            seen("wide.lan", Verdict::RevokedServed),
+        ];
+        world.store.write(KeepObservations { targets, all: None }).await.unwrap();
+        let wide = acme::lineage::key(&["wide.lan".to_owned(), "wider.lan".to_owned()]);
+        assert_eq!(attention(&world, day(2)).await, ["served.lan", wide.as_str()]);
+        let lineage = one(&world, "served.lan", day(2)).await;
+        assert_eq!(lineage.revoked, Some(Revoked { serial: served, at: day(1) }));
+        assert_eq!((lineage.current, lineage.served.len()), (None, 1));
+        issued_at(&world, &account, &["served.lan"], day(2)).await;
+        assert_eq!(one(&world, "served.lan", day(3)).await.revoked, None, "another one took its place");
     }
 }
 
