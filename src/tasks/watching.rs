@@ -106,6 +106,7 @@ pub async fn judge(app: &Arc<App>) -> anyhow::Result<usize> {
     let now = app.clock.now();
     let scene = Scene {
         store: &app.store,
+        store_url: &live.config.store,
         clock: &app.clock,
         resolver: live.validator.resolver(),
         alerts: &live.config.alerts,

@@ -11,6 +11,8 @@ use acme::lineage::Lineage;
 use acme::renewal::Thresholds;
 use acme::time::Timestamp;
 
+pub use super::room::Room;
+
 /// Everything that the rules look at.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Facts<'a> {
@@ -38,6 +40,8 @@ pub struct Facts<'a> {
     pub signer: Option<&'a Health>,
     /// Whether changes can be written.
     pub store: Option<&'a Health>,
+    /// How much room is left where the store lies; none where nobody can say.
+    pub room: Option<Room>,
     /// Whether the time is right.
     pub clock: Option<&'a ClockState>,
     /// When all targets were last looked at.

@@ -26,6 +26,7 @@ pub mod keep;
 pub mod look;
 mod own;
 pub mod pins;
+mod room;
 pub mod round;
 pub mod rule;
 pub mod rules;

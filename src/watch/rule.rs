@@ -156,7 +156,11 @@ impl Rule {
                 "outage:{reason}:{resolver}",
             ),
             Self::SignerFailing => ("a key cannot be read or does not sign", &[Urgent], "signer"),
-            Self::StoreTrouble => ("a change could not be written", &[Urgent], "store:{kind}"),
+            Self::StoreTrouble => (
+                "a change could not be written; or the disk has less than a tenth free (10 GiB do, 1 GiB does not)",
+                &[Warning, Urgent],
+                "store:{kind}",
+            ),
             Self::CaServerCert => (
                 "the own listener shows a bad certificate, or 80 % of it are used; or it was not to be renewed for 1 h",
                 &[Urgent],

@@ -134,6 +134,8 @@ fn covers(root: &Condition, child: &Condition) -> bool {
                 || (child.rule == TargetUnreachable
                     && child.cause.as_deref().is_some_and(|c| c.starts_with("dns:")))
         }
+        // A disk that fills up stops nothing yet.
+        StoreTrouble if root.severity < Severity::Urgent => false,
         SignerFailing | StoreTrouble => matches!(child.rule, OrderFailing | CaValidationOutage),
         // The host of several targets.
         TargetUnreachable => {

@@ -15,7 +15,7 @@ use store::{Error, Store};
 use super::book::Book;
 use super::facts::{
     Authority, ClockState, Facts, Failed, Footing, Health, ListAge, Listener, NewName, OwnCertificate,
-    Pinned, Prober, ResolverHealth, SinkState, Succeeded, Trouble, Validations,
+    Pinned, Prober, ResolverHealth, Room, SinkState, Succeeded, Trouble, Validations,
 };
 use super::round::Scene;
 use super::rule::Rule;
@@ -37,6 +37,7 @@ pub(super) struct Survey {
     lists: Vec<ListAge>,
     signer: Health,
     store: Health,
+    room: Option<Room>,
     clock: ClockState,
     prober: Prober,
     sinks: Option<Vec<SinkState>>,
@@ -79,6 +80,7 @@ impl Survey {
             lists: scene.lists.clone(),
             signer: vigil.signer(),
             store: vigil.store(),
+            room: Room::of_store(scene.store_url),
             clock,
             prober: Prober {
                 last_pass: vigil.last_pass().unwrap_or(scene.started),
@@ -103,6 +105,7 @@ impl Survey {
             lists: Some(&self.lists),
             signer: Some(&self.signer),
             store: Some(&self.store),
+            room: self.room,
             clock: Some(&self.clock),
             prober: Some(&self.prober),
             sinks: self.sinks.as_deref(),

@@ -125,6 +125,9 @@ fn lists(facts: &Facts<'_>, now: Timestamp) -> Vec<Condition> {
     old.collect()
 }
 
+/// The key of what is told of the store's disk.
+pub(super) const DISK: &str = "store:disk";
+
 fn works(facts: &Facts<'_>, now: Timestamp) -> Vec<Condition> {
     let signer = facts.signer.and_then(|health| health.trouble.as_ref()).map(|trouble| {
         condition(
@@ -152,7 +155,20 @@ fn works(facts: &Facts<'_>, now: Timestamp) -> Vec<Condition> {
             ],
         )
     });
-    signer.into_iter().chain(store).collect()
+    let room = facts.room.filter(|room| room.is_little()).map(|room| {
+        condition(
+            (Rule::StoreTrouble, DISK.into(), Severity::Warning),
+            now,
+            now,
+            "The disk of the CA's store is nearly full",
+            [
+                "a full disk takes no order: nothing could be issued or renewed".into(),
+                room.to_string(),
+                "try: df -h; the store itself grows by some kilobytes a certificate".into(),
+            ],
+        )
+    });
+    signer.into_iter().chain(store).chain(room).collect()
 }
 
 fn clock(facts: &Facts<'_>, now: Timestamp) -> Option<Condition> {

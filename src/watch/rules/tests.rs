@@ -600,3 +600,40 @@ fn what_the_ca_needs_itself_is_watched_as_well() {
     assert_eq!(drift.inhibited_by.as_deref(), Some("resolver:10.0.0.53"));
     assert_eq!(judge(&Facts::default(), &Book::default(), at(0)).conditions, []);
 }
+
+#[test]
+fn a_disk_that_fills_up_is_told_once_while_it_hovers_and_stands_for_nothing_else() {
+    const GIB: u64 = 1 << 30;
+    let mut failing = lineage("a.lan", 10);
+    fails(&mut failing, 2, HOUR);
+    let lineages = [failing];
+    let mut book = Book::default();
+    let mut said = Vec::new();
+    // Whole hours: little, at the edge, and at last ample.
+    for (hour, free) in (0..).zip([4 * GIB, 5 * GIB + 1, 4 * GIB, 6 * GIB, 6 * GIB]) {
+        let now = at(hour * HOUR);
+        let room = Some(Room { free, whole: 50 * GIB });
+        let facts = Facts { room, lineages: Some(&lineages), store: None, ..Facts::default() };
+        let findings = judge(&facts, &book, now);
+        whole(&findings.conditions);
+        assert!(findings.conditions.iter().all(|condition| condition.inhibited_by.is_none()), "{hour}");
+        for second in [0, 120] {
+            let step = book.step(&findings, now.plus(Duration::from_secs(second)), &Schedule::default());
+            let of_disk = step.notices.iter().filter(|notice| notice.message.key == "store:disk");
+            said.extend(of_disk.map(|notice| (hour, notice.message.kind, notice.message.title.clone())));
+        }
+    }
+    let [(0, Kind::Firing, begin), (3.., Kind::Resolved, end)] = said.as_slice() else {
+        panic!("{said:?}");
+    };
+    assert_eq!(begin, "The disk of the CA's store is nearly full");
+    assert!(end.starts_with("There is room on the disk of the CA's store again after"), "{end}");
+    let lines = &judge(
+        &Facts { room: Some(Room { free: GIB, whole: 50 * GIB }), ..Facts::default() },
+        &Book::default(),
+        at(0),
+    )
+    .conditions[0]
+        .lines;
+    assert_eq!(lines[1], "1024 of 51200 MiB are free");
+}
