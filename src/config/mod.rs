@@ -529,6 +529,9 @@ fn limits(file: &file::Limits) -> Result<limits::Settings, Error> {
     })
 }
 
+/// The part of a life at which clients renew.
+const CLIENTS_RENEW: f64 = 2.0 / 3.0;
+
 fn thresholds(file: &file::Renewal) -> Result<Thresholds, Error> {
     let thresholds = Thresholds {
         warn: file.warn.unwrap_or(Thresholds::default().warn),
@@ -536,6 +539,14 @@ fn thresholds(file: &file::Renewal) -> Result<Thresholds, Error> {
     };
     if !(thresholds.warn > 0.0 && thresholds.warn < thresholds.critical && thresholds.critical < 1.0) {
         return refuse("renewal", "warn and critical are parts of the lifetime: 0 < warn < critical < 1");
+    }
+    // Names are not read again before their renewal is due, so nothing would come of it.
+    if thresholds.warn < CLIENTS_RENEW {
+        return refuse(
+            "renewal.warn",
+            "clients renew at two thirds of a life; 0.67 or more would do, and 'ca-ctl names set' is for names that somebody \
+             wants to see earlier",
+        );
     }
     Ok(thresholds)
 }

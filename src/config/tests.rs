@@ -151,6 +151,7 @@ fn each_value_is_judged_and_the_error_names_its_key() {
         (with("[accounts]\nterms_of_service = \"\""), "accounts.terms_of_service"),
         (with("[accounts]\nterms_of_service = \"https://a.lan/x y\""), "accounts.terms_of_service"),
         (with("[renewal]\nwarn = 0.95"), "renewal"),
+        (with("[renewal]\nwarn = 0.5"), "renewal.warn"),
         (with("[alerts]\nowner = \"grafana\""), "alerts.owner"),
         (with("[alerts]\nowner = \"alertmanager\""), "alerts.owner"),
         (with("[alerts]\nquiet = \"22:30-07:30\""), "alerts.quiet"),

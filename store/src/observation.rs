@@ -207,12 +207,13 @@ async fn remember(tx: &mut Tx<'_>, turns: &[Turn]) -> Result<(), Error> {
     Ok(())
 }
 
-fn columns(row: &Observation) -> [Value; 12] {
+fn columns(row: &Observation) -> [Value; 13] {
     let served = &row.served;
     [
         served.target.as_str().into(),
         key(served.address).into(),
         row.host.as_str().into(),
+        parent(&row.host).into(),
         served.verdict.as_str().into(),
         served.since.unix().into(),
         served.at.unix().into(),
@@ -223,6 +224,11 @@ fn columns(row: &Observation) -> [Value; 12] {
         served.product.clone().into(),
         served.detail.as_str().into(),
     ]
+}
+
+/// What a wildcard stands above that covers this host (RFC 9525 6.3): it without its first label.
+fn parent(host: &str) -> Option<&str> {
+    host.split_once('.').map(|(_, parent)| parent)
 }
 
 /// An address in its row; empty for a target as a whole.
@@ -240,6 +246,8 @@ macro_rules! observed {
 pub(crate) const OF_HOST: &str = concat!(observed!(), " WHERE host = $1 ORDER BY target, address");
 /// The same of several hosts, in the place of `LIST`.
 pub(crate) const OF_HOSTS: &str = concat!(observed!(), " WHERE host IN (LIST)");
+/// Those of hosts that wildcards cover, whose names without `*.` stand in the place of `LIST`.
+pub(crate) const BELOW: &str = concat!(observed!(), " WHERE parent IN (LIST)");
 pub(crate) const TROUBLED: &str =
     "SELECT DISTINCT host FROM observation WHERE verdict <> 'ok' AND host > $1 ORDER BY host LIMIT $2";
 pub(crate) const OF_TARGET: &str = concat!(observed!(), " WHERE target = $1");
@@ -249,8 +257,8 @@ pub(crate) const EVERY: &str =
 const WHOLE: &str = observed!();
 
 pub(crate) const PUT: &str = "INSERT INTO observation
-         (target, address, host, verdict, since, at, samples, serial, spki, not_after, product, detail) VALUES ROWS
-     ON CONFLICT (target, address) DO UPDATE SET host = excluded.host, verdict = excluded.verdict,
+         (target, address, host, parent, verdict, since, at, samples, serial, spki, not_after, product, detail) VALUES ROWS
+     ON CONFLICT (target, address) DO UPDATE SET host = excluded.host, parent = excluded.parent, verdict = excluded.verdict,
          since = excluded.since, at = excluded.at, samples = excluded.samples, serial = excluded.serial,
          spki = excluded.spki, not_after = excluded.not_after, product = excluded.product, detail = excluded.detail";
 

@@ -33,6 +33,7 @@ async fn no_statement_that_is_run_often_reads_a_whole_table() {
     let wanted = lineage::pages::WANTED.replace("ANY", "c.names LIKE $3");
     let with_serials = certificate::WITH_SERIALS.replace("LIST", "$1, $2");
     let of_hosts = observation::OF_HOSTS.replace("LIST", "$1, $2");
+    let below = observation::BELOW.replace("LIST", "$1, $2");
     let forget = alert::FORGET.replace("KEYS", "$1, $2");
     let cases = [
         (forget.as_str(), "PRIMARY KEY (key=?)"),
@@ -103,6 +104,7 @@ async fn no_statement_that_is_run_often_reads_a_whole_table() {
         (lineage::recent::ISSUED_SINCE, "PRIMARY KEY (id>?)"),
         (observation::OF_HOST, "observation_host (host=?)"),
         (of_hosts.as_str(), "observation_host (host=?)"),
+        (below.as_str(), "observation_parent (parent=?)"),
         (observation::TROUBLED, "observation_troubled"),
         (attempts::TRIED, "PRIMARY KEY (id>?)"),
         (observation::OF_TARGET, "PRIMARY KEY (target=?)"),

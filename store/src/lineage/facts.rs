@@ -302,20 +302,36 @@ async fn failures(
     Ok(failures)
 }
 
-/// What each address of their targets serves. The name of a certificate is the host of its targets.
+/// What each address of their targets serves. The name of a certificate is the host of its targets; a wildcard has those
+/// that the operator named below it.
 async fn served(store: &Store, lineages: &mut [Lineage]) -> Result<(), Error> {
-    let hosts: BTreeSet<&str> =
-        lineages.iter().flat_map(|lineage| lineage.names.iter().map(String::as_str)).collect();
-    let mut by_host: HashMap<String, Vec<Served>> = HashMap::new();
+    let names = || lineages.iter().flat_map(|lineage| lineage.names.iter().map(String::as_str));
+    let hosts: BTreeSet<&str> = names().collect();
+    let wildcards: BTreeSet<&str> = names().filter_map(|name| name.strip_prefix("*.")).collect();
+    let mut by_name: HashMap<String, Vec<Served>> = HashMap::new();
     for seen in listed::<Observation>(store, observation::OF_HOSTS, hosts.into_iter()).await? {
-        by_host.entry(seen.host).or_default().push(seen.served);
+        by_name.entry(seen.host).or_default().push(seen.served);
+    }
+    for seen in listed::<Observation>(store, observation::BELOW, wildcards.into_iter()).await? {
+        // Its own name may stand beside the wildcard.
+        let Some(wildcard) = wildcard_of(&seen.host) else { continue };
+        by_name.entry(wildcard).or_default().push(seen.served);
     }
     for lineage in lineages {
-        let rows = lineage.names.iter().filter_map(|name| by_host.get(name)).flatten();
+        let is_twice = |name: &String, row: &Served| {
+            name.starts_with("*.") && lineage.names.iter().any(|name| name == row.host())
+        };
+        let of_name = |name| by_name.get(name).into_iter().flatten().filter(move |row| !is_twice(name, row));
+        let rows = lineage.names.iter().flat_map(of_name);
         lineage.served = rows.cloned().collect();
         lineage.served.sort_by(|a, b| (&a.target, a.address).cmp(&(&b.target, b.address)));
     }
     Ok(())
+}
+
+/// The wildcard that covers a host (RFC 9525 6.3).
+pub(super) fn wildcard_of(host: &str) -> Option<String> {
+    host.split_once('.').map(|(_, parent)| format!("*.{parent}"))
 }
 
 /// Runs one query for each set of names, many in one statement: each finds its own few rows by the index.

@@ -1,8 +1,9 @@
 //! Which lineages stand on a page.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use acme::lineage::Lineage;
+use acme::lineage::{Lineage, Served};
 use acme::renewal::used;
 use acme::time::Timestamp;
 use acme::verdict::Verdict;
@@ -93,7 +94,9 @@ async fn served(store: &Store, now: Timestamp, limit: u32, after: &str) -> Resul
     let hosts = store.troubled_hosts(after, limit.min(HOSTS)).await?;
     let Some(last) = hosts.last() else { return Ok(Page { lineages: Vec::new(), next: None }) };
     let next = Some(Place(Position::Served(last.clone())));
-    let patterns = hosts.iter().map(|host| containing(&format!(",{host},")));
+    let names = hosts.iter().cloned().chain(hosts.iter().filter_map(|host| facts::wildcard_of(host)));
+    let names: BTreeSet<String> = names.collect();
+    let patterns = names.iter().map(|name| containing(&format!(",{name},")));
     let names = wanted(store, patterns, "", ALL_OF_A_PAGE).await?;
     let found = facts::certificates(store, names.iter().map(|Names(names)| names.as_str())).await?;
     let (current, mut revoked): (Vec<_>, Vec<_>) = found.into_iter().partition(Certificate::is_current);
@@ -106,14 +109,12 @@ async fn served(store: &Store, now: Timestamp, limit: u32, after: &str) -> Resul
         let early = life.zip(lineage.care.thresholds).is_some_and(|(used, early)| used >= early.warn);
         let is_revoked = lineage.current.is_none();
         // One with several hosts stands on the page of the first of them.
-        let first = lineage.names.iter().find(|name| {
-            let of_host = lineage.served.iter().filter(|row| row.host() == name.as_str());
-            // A host that was switched off when its certificate was revoked is no trouble.
-            of_host
-                .clone()
-                .any(|row| row.verdict != Verdict::Ok && !(is_revoked && row.verdict.is_about_reach()))
-        });
-        !early && lineage.failures.count == 0 && first.is_some_and(|first| hosts.contains(first))
+        // A host that was switched off when its certificate was revoked is no trouble.
+        let is_trouble =
+            |row: &&Served| row.verdict != Verdict::Ok && !(is_revoked && row.verdict.is_about_reach());
+        let first = lineage.served.iter().filter(is_trouble).map(Served::host).min();
+        let is_here = first.is_some_and(|first| hosts.iter().any(|host| host == first));
+        !early && lineage.failures.count == 0 && is_here
     });
     Ok(Page { lineages, next })
 }

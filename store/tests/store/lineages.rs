@@ -126,6 +126,28 @@ both! {
 }
 
 both! {
+    async fn a_wildcard_is_served_where_the_operator_named_hosts_below_it(world: World) {
+        let account = world.account().await;
+        for names in [&["*.wild.lan", "own.wild.lan"][..], &["*.calm.lan"], &["deep.wild.lan"]] {
+            issued_at(&world, &account, names, now()).await;
+        }
+        let targets = vec![
+            seen("a.wild.lan", Verdict::FallbackCert),
+            seen("own.wild.lan", Verdict::Ok),
+            seen("x.deep.wild.lan", Verdict::FallbackCert),
+            seen("wild.lan", Verdict::FallbackCert),
+            seen("a.calm.lan", Verdict::Ok),
+        ];
+        world.store.write(KeepObservations { targets, all: None }).await.unwrap();
+        let both = acme::lineage::key(&["*.wild.lan".to_owned(), "own.wild.lan".to_owned()]);
+        assert_eq!(attention(&world, now()).await, [both]);
+        let served = one(&world, "*.wild.lan,own.wild.lan", now()).await.served;
+        let hosts: Vec<&str> = served.iter().map(Served::host).collect();
+        assert_eq!(hosts, ["a.wild.lan", "own.wild.lan"], "one label, and each host once");
+    }
+}
+
+both! {
     async fn what_is_revoked_needs_attention_while_it_is_served_and_nothing_speaks_for_it(world: World) {
         let account = world.account().await;
         let mut certificates = Vec::new();
