@@ -444,7 +444,7 @@ async fn concerned(store: &Store, subject: &str, now: Timestamp) -> anyhow::Resu
     Ok(found.into_iter().map(|lineage| lineage.names).collect())
 }
 
-/// The lineages that have a name, or those of a set of names.
+/// The lineages that have a name, or else the wildcard above it, or those of a set of names.
 pub(super) async fn known(
     store: &Store,
     name: &str,
@@ -455,7 +455,12 @@ pub(super) async fn known(
     let found = if wanted.contains(',') {
         store.lineages_of(&wanted, now).await?
     } else {
-        store.lineages_with_name(&wanted, now, LIMIT).await?
+        let own = store.lineages_with_name(&wanted, now, LIMIT).await?;
+        // A host below a wildcard has the wildcard's certificate.
+        match wanted.split_once('.').filter(|_| own.is_empty()) {
+            Some((_, parent)) => store.lineages_with_name(&format!("*.{parent}"), now, LIMIT).await?,
+            None => own,
+        }
     };
     if found.is_empty() {
         bail!("nothing is known of {}; `ca-ctl names list` shows what is", plain(name, 80));

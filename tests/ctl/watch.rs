@@ -131,6 +131,8 @@ async fn names_are_read_as_people_write_them() {
         "explain late.corp.lan:443",
         "names show late_x.corp.lan",
         "names show [fd00::1]",
+        "names show web.wild.corp.lan",
+        "names show a.web.wild.corp.lan",
         "names show b\u{fc}cher.corp.lan",
         "show b\u{fc}cher.corp.lan",
         "show late.corp.lan:443",
