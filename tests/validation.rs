@@ -290,6 +290,22 @@ async fn a_wrong_body_is_a_definite_no_that_shows_how_it_began() {
 }
 
 #[tokio::test]
+async fn a_page_with_colours_and_a_picture_show_how_they_began() {
+    for (body, began) in [
+        (&b"\x1b[31m404\x1b[0m page not found"[..], "[31m404 [0m page not found"),
+        (b"\x89PNG\r\n\x1a\n", "\u{fffd}PNG"),
+    ] {
+        let head = format!("HTTP/1.1 404 Not Found\r\nContent-Length: {}\r\n\r\n", body.len());
+        let answer = [head.as_bytes(), body].concat();
+        let site = Site::start(move |_| Act::Send(answer.clone())).await;
+        let failure = pinned(site.port()).fails("vault.lan").await;
+        assert_ended(&failure, Phase::Http, Reason::Status);
+        assert_eq!(failure.first_bytes.as_deref(), Some(began));
+        assert!(failure.to_string().ends_with(&format!("; it began with '{began}'")), "{failure}");
+    }
+}
+
+#[tokio::test]
 async fn the_thumbprint_of_another_account_is_told_without_repeating_it() {
     let foreign = token().key_authorization("another-account");
     let body = foreign.as_str().to_owned();

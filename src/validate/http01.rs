@@ -119,18 +119,13 @@ fn describe(answer: &Answer, token: &Token) -> String {
     }
 }
 
-/// The beginning of a body, when it is text. A key authorization in it, ours or another account's, is not repeated.
+/// The beginning of a body, with a mark for what is not UTF-8 and a blank for what would act on a terminal; nothing, when
+/// nothing can be shown. A key authorization in it, ours or another account's, is not repeated.
 fn first_bytes(body: &[u8], token: &Token) -> Option<String> {
-    let text = match std::str::from_utf8(body) {
-        Ok(text) => text,
-        // Cut in the middle of a character.
-        Err(error) if error.error_len().is_none() => {
-            std::str::from_utf8(&body[..error.valid_up_to()]).ok()?
-        }
-        Err(_) => return None,
-    };
-    let text = text.trim();
-    if text.is_empty() || text.chars().any(|c| c.is_control() && !c.is_whitespace()) {
+    let text = plain(&String::from_utf8_lossy(body), usize::MAX);
+    // The body may have been cut in the middle of a character.
+    let text = text.trim().trim_end_matches(char::REPLACEMENT_CHARACTER);
+    if text.trim_matches(|c: char| c.is_whitespace() || c == char::REPLACEMENT_CHARACTER).is_empty() {
         return None;
     }
     let secret = format!("{}.", token.as_str());
@@ -161,8 +156,19 @@ mod tests {
         assert_eq!(shown(b"x tokentoken.A tokentoken.B").as_deref(), Some("x tokentoken.… tokentoken.…"));
         assert_eq!(shown("é".repeat(100).as_bytes()).unwrap().chars().count(), FIRST_BYTES + 1);
         assert_eq!(shown(&"é".as_bytes()[..1]), None);
-        for binary in [&b"\x16\x03\x01"[..], b"\xff\xfe", b"a\0b", b" \n ", b""] {
-            assert_eq!(shown(binary), None, "{binary:?}");
+        for nothing in [&b"\x16\x03\x01"[..], b"\xff\xfe", b"\0 \xff", b" \n ", b""] {
+            assert_eq!(shown(nothing), None, "{nothing:?}");
         }
+    }
+
+    #[test]
+    fn a_body_that_is_not_all_text_still_shows_how_it_began() {
+        let token = Token::from_row("tokentoken".to_owned());
+        let shown = |body: &[u8]| first_bytes(body, &token);
+        assert_eq!(shown(b"\x1b[1;31m404\x1b[0m not here").as_deref(), Some("[1;31m404 [0m not here"));
+        assert_eq!(shown(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR").as_deref(), Some("\u{fffd}PNG        IHDR"));
+        assert_eq!(shown("Grüß".as_bytes()).as_deref(), Some("Grüß"));
+        assert_eq!(shown(b"Gr\xfc\xdfe").as_deref(), Some("Gr\u{fffd}\u{fffd}e"), "Latin-1");
+        assert_eq!(shown(b"\xff tokentoken.thumb\0").as_deref(), Some("\u{fffd} tokentoken.…"));
     }
 }
