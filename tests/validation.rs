@@ -567,14 +567,7 @@ async fn a_circle_is_seen() {
 #[tokio::test]
 async fn redirects_that_lead_astray_are_refused_before_anything_is_dialled() {
     for (to, phase, reason, words) in [
-        (
-            "http://169.254.169.254/latest/meta-data/",
-            Phase::Target,
-            Reason::Forbidden,
-            "169.254.169.254 is link-local",
-        ),
-        ("http://[::ffff:127.0.0.1]/", Phase::Target, Reason::Forbidden, "is loopback"),
-        ("http://[::1]/", Phase::Target, Reason::Forbidden, "is loopback"),
+        ("http://127.0.0.1/", Phase::Target, Reason::Forbidden, "127.0.0.1 is loopback"),
         ("http://127.1/", Phase::Http, Reason::Redirect, "number"),
         ("http://vault.lan:22/", Phase::Http, Reason::Redirect, "port 22"),
         ("gopher://vault.lan/", Phase::Http, Reason::Redirect, "http and https"),
@@ -587,6 +580,49 @@ async fn redirects_that_lead_astray_are_refused_before_anything_is_dialled() {
         assert!(failure.detail.contains(words), "{to}: {failure}");
         assert_eq!(failure.evidence.dials.len(), 1, "{to}");
     }
+}
+
+#[tokio::test]
+async fn a_redirect_to_an_address_is_vetted() {
+    let dns = DnsServer::start().await;
+    dns.set_default(Answer::addresses(&["127.0.0.1"]));
+    for (to, words) in [
+        ("http://169.254.169.254/latest/meta-data/", "169.254.169.254 is link-local"),
+        ("http://[::ffff:169.254.169.254]/", "is link-local"),
+        ("http://[fe80::1]/", "fe80::1 is link-local"),
+    ] {
+        let site = Site::start(move |_| redirect(to)).await;
+        let failure = resolved(&dns, site.port()).fails("vault.example").await;
+        assert_ended(&failure, Phase::Target, Reason::Forbidden);
+        assert!(failure.detail.contains(words), "{to}: {failure}");
+        assert_eq!(failure.evidence.dials.len(), 1, "{to}");
+    }
+}
+
+#[tokio::test]
+async fn from_a_pinned_name_no_address_is_reached_that_is_not_pinned() {
+    let next = Arc::new(Mutex::new(String::new()));
+    let to = Arc::clone(&next);
+    let site =
+        Site::start(move |path| if path == "/end" { good() } else { redirect(&to.lock().unwrap()) }).await;
+    let dns = DnsServer::start().await;
+    dns.set_default(Answer::addresses(&["127.0.0.1"]));
+    let mut world = resolved(&dns, site.port());
+    world.pins.insert("ca.mgmt.lan".to_owned(), vec!["127.0.0.1".parse().unwrap()]);
+
+    *next.lock().unwrap() = format!("http://127.0.0.1:{}/end", site.port());
+    assert!(world.validate("ca.mgmt.lan").await.is_ok(), "the address of the pin");
+    for elsewhere in ["127.0.0.2", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254"] {
+        *next.lock().unwrap() = format!("http://{elsewhere}:{}/end", site.port());
+        let failure = world.fails("ca.mgmt.lan").await;
+        assert_ended(&failure, Phase::Target, Reason::Redirect);
+        assert!(failure.detail.contains("ca.mgmt.lan") && failure.detail.contains(elsewhere), "{failure}");
+        assert_eq!(failure.evidence.dials.len(), 1, "{elsewhere}");
+    }
+    *next.lock().unwrap() = format!("http://www.mgmt.lan:{}/end", site.port());
+    assert!(world.validate("ca.mgmt.lan").await.is_ok(), "a name of its zone");
+    *next.lock().unwrap() = format!("http://127.0.0.1:{}/end", site.port());
+    assert!(world.validate("open.example").await.is_ok(), "an unpinned name may redirect to an address");
 }
 
 #[tokio::test]

@@ -46,14 +46,27 @@ pub(super) async fn attempt(
     }
 }
 
-/// Whoever answers for a pinned name may redirect to other pinned names and within the pin's zone. Elsewhere the
-/// address would come from a name server, which the pin was made to do without.
+/// Whoever answers for a pinned name may redirect to other pinned names, within the pin's zone, and to the pin's own
+/// addresses. Elsewhere the address would come from a name server, or from the redirect itself, and the pin was made to
+/// do without either.
 fn check_pin<'a>(
     validator: &'a Validator,
     url: &Url,
     before: Option<Pin<'a>>,
 ) -> Result<Option<Pin<'a>>, Stop> {
-    let Identifier::Dns(name) = &url.host else { return Ok(before) };
+    let name = match (&url.host, before) {
+        (Identifier::Dns(name), _) => name,
+        (Identifier::Ip(address), Some(pin)) if !pin.addresses.contains(address) => {
+            let detail = format!(
+                "the redirect to {} leads to an address that is none of the pin {}; redirect to a pinned name, or to one \
+                 of its addresses",
+                show(url),
+                pin.pattern
+            );
+            return Err(Stop::new(Phase::Target, Reason::Redirect, detail));
+        }
+        (Identifier::Ip(_), before) => return Ok(before),
+    };
     match (validator.resolver.pin(name), before) {
         (Some(pin), _) => Ok(Some(pin)),
         (None, Some(pin)) if !pin.covers_zone_of(name) => {
