@@ -583,6 +583,16 @@ async fn redirects_that_lead_astray_are_refused_before_anything_is_dialled() {
 }
 
 #[tokio::test]
+async fn a_port_that_is_not_followed_is_told_with_those_that_are() {
+    let site = Site::start(|_| redirect("http://vault.lan:8080/")).await;
+    let mut world = pinned(site.port());
+    world.settings.tls_alpn_port = 444;
+    let failure = world.fails("vault.lan").await;
+    let words = format!("it redirects to port 8080; only 80, 443, 444 and {} are followed", site.port());
+    assert!(failure.detail.ends_with(&words), "{failure}");
+}
+
+#[tokio::test]
 async fn a_redirect_to_an_address_is_vetted() {
     let dns = DnsServer::start().await;
     dns.set_default(Answer::addresses(&["127.0.0.1"]));

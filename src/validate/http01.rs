@@ -2,6 +2,8 @@
 //! neither a name server nor a web server can lead us to where we do not go. Knows what may be followed and what an
 //! answer means; `fetch` knows how to ask, `find` and `target` what may be dialled.
 
+use std::collections::BTreeSet;
+
 use acme::challenge::{KeyAuthorization, Token, http01_path};
 use acme::failure::{Evidence, FIRST_BYTES, Phase, Reason};
 use acme::identifier::Identifier;
@@ -90,11 +92,20 @@ fn check_redirect(validator: &Validator, next: &Url, seen: &[Url]) -> Result<(),
     if seen.contains(next) {
         return Err(format!("it redirects in a circle, back to {}", show(next)));
     }
-    let ports = [80, 443, settings.http_port, settings.tls_alpn_port];
+    let ports = BTreeSet::from([80, 443, settings.http_port, settings.tls_alpn_port]);
     if !ports.contains(&next.port) {
-        return Err(format!("it redirects to port {}; only 80 and 443 are followed", next.port));
+        return Err(format!("it redirects to port {}; only {} are followed", next.port, listed(&ports)));
     }
     Ok(())
+}
+
+/// `80, 443 and 5002`.
+fn listed(ports: &BTreeSet<u16>) -> String {
+    let all: Vec<String> = ports.iter().map(u16::to_string).collect();
+    match all.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+        _ => all.concat(),
+    }
 }
 
 /// What a last answer is worth.
