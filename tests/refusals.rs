@@ -6,6 +6,8 @@
 
 mod support;
 
+use std::time::{Duration, Instant};
+
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
@@ -15,6 +17,9 @@ use support::csr::{Request, curve_key, ec_key, rsa_key, tampered};
 use support::flow::identifiers;
 use support::jose::{Draft, Key, b64};
 use support::{Ca, Client, Reply, Responder, oracle};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 fn refused(what: &str, reply: &Reply, status: u16, kind: &str, words: &str) {
     assert_eq!((reply.status, reply.problem_type().as_str()), (status, kind), "{what}: {reply}");
@@ -658,4 +663,70 @@ async fn hostile_text_is_made_harmless() {
         !log.lines().any(|line| line.trim_start().starts_with("WARN forged")),
         "a line was forged: {log}"
     );
+}
+
+/// A POST by its head and as much of its body as is sent, and the head of the answer. The whole is sent before a
+/// word is read, as ordinary clients do.
+async fn posted(client: &Client, path: &str, headers: &str, body: &[u8]) -> (String, TlsStream<TcpStream>) {
+    let exchange = async {
+        let mut stream = client.connect().await.expect("a connection");
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/jose+json\r\n{headers}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.expect("the head is taken");
+        stream.write_all(body).await.expect("the body is taken");
+        stream.flush().await.expect("sent");
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            answer.push(stream.read_u8().await.expect("an answer, and no broken connection"));
+        }
+        (String::from_utf8(answer).expect("text"), stream)
+    };
+    tokio::time::timeout(Duration::from_secs(20), exchange).await.expect("an answer in time")
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_with_an_answer_that_arrives() {
+    let ca = Ca::pinned().await;
+    let client = Client::new(&ca);
+    let large = vec![b' '; 12 << 20];
+    for megabytes in [1, 3, 12] {
+        let body = &large[..megabytes << 20];
+        let length = format!("Content-Length: {}", body.len());
+        for (path, status) in [("/acme/new-order", 413), ("/acme/nothing", 404), ("/root.pem", 405)] {
+            let (answer, _) = posted(&client, path, &length, body).await;
+            assert!(
+                answer.starts_with(&format!("HTTP/1.1 {status} ")),
+                "{megabytes} MiB to {path}: {answer}"
+            );
+        }
+        let chunks = [format!("{:x}\r\n", body.len()).as_bytes(), body, b"\r\n0\r\n\r\n"].concat();
+        let (answer, _) = posted(&client, "/acme/new-order", "Transfer-Encoding: chunked", &chunks).await;
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{megabytes} MiB in chunks: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_announced_too_large_is_refused_before_it_comes() {
+    let ca = Ca::pinned().await;
+    let client = Client::new(&ca);
+    let began = Instant::now();
+    let (answer, _) = posted(&client, "/acme/new-account", "Content-Length: 99999999", b"").await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    // Whoever waits for `100 Continue` is not told to go on.
+    let expecting = "Content-Length: 3000000\r\nExpect: 100-continue";
+    let (answer, mut stream) = posted(&client, "/acme/new-account", expecting, b"").await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).await.expect("the connection ends in order");
+    assert!(!rest.contains("HTTP/1.1"), "one answer: {rest}");
+    assert!(began.elapsed() < Duration::from_secs(5), "at once, and not when the time for a body is over");
+    // Of a size that is allowed, it is.
+    let expecting = "Content-Length: 2\r\nExpect: 100-continue";
+    let (answer, mut stream) = posted(&client, "/acme/new-account", expecting, b"").await;
+    assert_eq!(answer, "HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(b"{}").await.expect("sent");
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).await.expect("an answer");
+    assert_eq!(&first, b"HTTP/1.1 400");
 }

@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
+use super::rest::Drained;
 use crate::web::Peer;
 
 /// Serves until `stop` says so, then lets the connections end that have a request under way.
@@ -97,13 +98,13 @@ struct Peered {
 }
 
 impl Service<Request<Incoming>> for Peered {
-    type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
-    type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
-    type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+    type Response = <TowerToHyperService<Router> as Service<Request<Drained>>>::Response;
+    type Error = <TowerToHyperService<Router> as Service<Request<Drained>>>::Error;
+    type Future = <TowerToHyperService<Router> as Service<Request<Drained>>>::Future;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.peer);
-        self.inner.call(request)
+        self.inner.call(Drained::of(request))
     }
 }
 

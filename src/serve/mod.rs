@@ -2,6 +2,7 @@
 
 mod accept;
 mod listen;
+mod rest;
 mod signals;
 mod systemd;
 mod tls;

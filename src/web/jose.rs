@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::http::{HeaderMap, Request, header};
 use http_body_util::{BodyExt as _, Limited};
 use serde::de::DeserializeOwned;
@@ -160,13 +160,19 @@ async fn read(request: Request<Body>) -> Result<(String, Envelope), Error> {
     let (parts, body) = request.into_parts();
     check_content_type(&parts.headers)?;
     let path = parts.uri.path_and_query().map_or("/", |p| p.as_str()).to_owned();
+    let too_large = || {
+        Problem::malformed(format!("the request body is larger than {BODY_LIMIT} octets")).with_status(413)
+    };
+    // By its Content-Length, before a client that waits for 100 Continue is told to send it.
+    if body.size_hint().lower() > BODY_LIMIT as u64 {
+        return Err(too_large().into());
+    }
     let limited = Limited::new(body, BODY_LIMIT);
     let Ok(collected) = tokio::time::timeout(BODY_TIME, limited.collect()).await else {
         return Err(Problem::malformed("the request body did not arrive in time").with_status(408).into());
     };
     let body = collected.map_err(|error| match error.downcast::<http_body_util::LengthLimitError>() {
-        Ok(_) => Problem::malformed(format!("the request body is larger than {BODY_LIMIT} octets"))
-            .with_status(413),
+        Ok(_) => too_large(),
         Err(_) => Problem::malformed("the request body broke off"),
     })?;
     Ok((path, Envelope::parse(&body.to_bytes())?))

@@ -288,7 +288,8 @@ impl Client {
         Ok(sender)
     }
 
-    async fn connect(&self) -> Result<TlsStream<TcpStream>, Lost> {
+    /// A connection of its own, over which nothing was sent.
+    pub async fn connect(&self) -> Result<TlsStream<TcpStream>, Lost> {
         let stream = TcpStream::connect(("127.0.0.1", self.port)).await.map_err(lost)?;
         let name = ServerName::try_from("localhost").expect("a name");
         self.tls.connect(name, stream).await.map_err(lost)
