@@ -23,7 +23,7 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
     let now = app.clock.now();
     let outage = app.metrics.outage(now);
     let body = Health {
-        store: Check::of(app.store.ping().await.map_err(|error| error.to_string())),
+        store: Check::of(store(&app, now).await),
         signer: Check::of(app.live().ca.active(now).map(|_| ()).map_err(|error| error.to_string())),
         own_certificate: Check::of(match app.own() {
             Some(own) if now <= own.not_after => Ok(()),
@@ -47,6 +47,14 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
         .iter()
         .all(|c| c.ok);
     json::respond(if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &body)
+}
+
+/// Whether it answers, and by all that is known takes what is written.
+async fn store(app: &App, now: Timestamp) -> Result<(), String> {
+    app.store.ping().await.map_err(|error| error.to_string())?;
+    app.store.check_writable().await.map_err(|unwritable| {
+        format!("nothing can be written since {}: {}", now.minus(unwritable.lasted), unwritable.error)
+    })
 }
 
 /// Whether everybody who insists on a list of what is revoked finds one that is not over.

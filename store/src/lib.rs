@@ -32,6 +32,7 @@ mod plans;
 mod script;
 mod sql;
 mod store;
+mod writable;
 mod write;
 mod writer;
 
@@ -57,4 +58,5 @@ pub use error::Error;
 pub use open::Options;
 pub use open_error::OpenError;
 pub use store::Store;
+pub use writable::Unwritable;
 pub use write::{Change, Stats, Tx};

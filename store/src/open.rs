@@ -16,6 +16,7 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use crate::error::Error;
 use crate::open_error::OpenError;
 use crate::store::{Backend, Store};
+use crate::writable::SqliteProbe;
 use crate::write::Counts;
 use crate::writer::Writer;
 
@@ -114,9 +115,10 @@ async fn open_sqlite(path: &Path, options: &Options, mode: Mode) -> Result<Store
         .max_lifetime(None)
         .connect_lazy_with(connect.clone().pragma("cache_size", "-1000").pragma("query_only", "ON"));
     let counts = Arc::new(Counts::default());
+    let probe = Box::new(SqliteProbe::new(path, connect.clone()));
     let writer = Writer::start(connection, connect, mode == Mode::Own, Arc::clone(&counts))
         .map_err(|error| OpenError::Failed { location: location.clone(), reason: error.to_string() })?;
-    Ok(Store::new(Backend::Sqlite { reads, writer }, location, counts))
+    Ok(Store::new(Backend::Sqlite { reads, writer, probe }, location, counts))
 }
 
 fn find_file(path: &Path, location: &str, mode: Mode) -> Result<(), OpenError> {

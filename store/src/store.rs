@@ -8,6 +8,7 @@ use sqlx::sqlite::SqlitePool;
 
 use crate::error::Error;
 use crate::sql::{Columns, Record, row};
+use crate::writable::{self, PROBE_WAIT, SqliteProbe, Unwritable};
 use crate::write::{self, Change, Counts, Stats};
 use crate::writer::Writer;
 
@@ -24,7 +25,7 @@ struct Inner {
 }
 
 pub(crate) enum Backend {
-    Sqlite { reads: SqlitePool, writer: Writer },
+    Sqlite { reads: SqlitePool, writer: Writer, probe: Box<SqliteProbe> },
     Postgres(PgPool),
 }
 
@@ -61,6 +62,35 @@ impl Store {
         row!(self, Pong, "SELECT id FROM account WHERE id = ''").map(|_: Option<Pong>| ())
     }
 
+    /// Whether the last changes were kept. Where one was not and none since, this tries by itself, every few seconds at
+    /// most, so that it turns well without anybody who writes; it waits a second for that and no longer.
+    ///
+    /// # Errors
+    /// Why the last change was not kept, when that concerns every change.
+    pub async fn check_writable(&self) -> Result<(), Unwritable> {
+        let writes = &self.inner.counts.writes;
+        if writes.unwritable().is_none() {
+            return Ok(());
+        }
+        if writes.may_probe() {
+            let store = self.clone();
+            // In a task, because whoever asks may go away, and the probe must end all the same.
+            let probe = tokio::spawn(async move {
+                let verdict = store.probe().await;
+                store.inner.counts.writes.probed(&verdict);
+            });
+            let _ = tokio::time::timeout(PROBE_WAIT, probe).await;
+        }
+        writes.unwritable().map_or(Ok(()), Err)
+    }
+
+    async fn probe(&self) -> Result<(), Error> {
+        match &self.inner.backend {
+            Backend::Sqlite { probe, .. } => probe.write().await,
+            Backend::Postgres(pool) => writable::write_to_postgres(pool).await,
+        }
+    }
+
     /// What was done since it was opened.
     pub fn stats(&self) -> Stats {
         self.inner.counts.stats()
@@ -75,7 +105,7 @@ impl Store {
     /// clone does the same, but nobody can wait for it.
     pub async fn close(&self) {
         match &self.inner.backend {
-            Backend::Sqlite { reads, writer } => {
+            Backend::Sqlite { reads, writer, .. } => {
                 reads.close().await;
                 writer.close().await;
             }

@@ -13,6 +13,7 @@ use crate::audit::{self, AuditEvent};
 use crate::error::Error;
 use crate::script::{Changed, Done, Script, Stage, Value};
 use crate::sql::Record;
+use crate::writable::Writes;
 
 /// One change of state: committed whole or not at all. It may be run more than once, so it holds values, not effects.
 pub trait Change: Send + Sync + 'static {
@@ -148,6 +149,8 @@ pub(crate) struct Counts {
     commits: AtomicU64,
     changes: AtomicU64,
     statements: AtomicU64,
+    /// Beside what was done, whether it can be done.
+    pub(crate) writes: Writes,
 }
 
 impl Counts {
@@ -183,6 +186,10 @@ pub(crate) async fn on_postgres<C: Change>(
             match attempt_on_postgres(&pool, &counts, &change).await {
                 // Two transactions met; one of them has to step back and come again.
                 Err(Error::Busy { .. }) if attempt < ATTEMPTS => attempt += 1,
+                Err(error) => {
+                    counts.writes.failed(&error);
+                    return Err(error);
+                }
                 verdict => return verdict,
             }
         }
@@ -199,6 +206,7 @@ async fn attempt_on_postgres<C: Change>(
     let mut trail = Vec::new();
     let mut tx = Tx::new(Connection::Postgres(&mut transaction), counts, &mut trail);
     let mut verdict = change.apply(&mut tx).await;
+    let changed = tx.touched();
     if verdict.is_ok() {
         let mut script = Script::default();
         audit::add_postgres(&mut script, &trail);
@@ -211,6 +219,9 @@ async fn attempt_on_postgres<C: Change>(
         Ok(outcome) => {
             transaction.commit().await?;
             counts.committed(1);
+            if changed {
+                counts.writes.succeeded();
+            }
             Ok(outcome)
         }
         Err(error) => {

@@ -211,8 +211,17 @@ impl Task {
         }
     }
 
-    /// One transaction with one commit, on the connection at hand or on a new one.
+    /// One transaction with one commit. Why it was not made is remembered, for who asks whether it is well.
     async fn transaction(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<Verdicts, Undone> {
+        let verdicts = self.attempt(jobs).await;
+        if let Err(Undone::All(error) | Undone::One(error)) = &verdicts {
+            self.counts.writes.failed(error);
+        }
+        verdicts
+    }
+
+    /// On the connection at hand or on a new one.
+    async fn attempt(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<Verdicts, Undone> {
         let known = self.connection.take();
         let is_known = known.is_some();
         let mut connection = match known {
@@ -225,7 +234,7 @@ impl Task {
             (Err(_), Stage::Begun) => self.roll_back(connection).await,
             // Broken in some way: it is dropped, and a new one is tried.
             (Err(Undone::All(error)), Stage::Refused) if is_known && !is_of_the_file(error) => {
-                return Box::pin(self.transaction(jobs)).await;
+                return Box::pin(self.attempt(jobs)).await;
             }
             _ => self.connection = Some(connection),
         }
@@ -271,6 +280,7 @@ impl Task {
         }
         if changed {
             self.counts.committed(made);
+            self.counts.writes.succeeded();
         }
         Ok(verdicts)
     }

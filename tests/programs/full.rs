@@ -1,14 +1,17 @@
-//! A disk that is full: the server stays up, refuses in words that a client can wait by, and works again when there is
-//! room. The disk is a small one of its own, which only root can make.
+//! A store that cannot be written: the server stays up, refuses in words that a client can wait by, says so where health is
+//! asked, and works again when there is room, or when another program lets go. The disk is a small one of its own, which only root can make.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::kept::Holder;
 use crate::program::{ended, serve};
+use crate::support::ca::PATIENCE;
 use crate::support::{Ca, Client, oracle};
 
 #[tokio::test]
@@ -26,10 +29,14 @@ async fn a_full_disk_is_a_refusal_and_not_an_end() {
     assert_eq!(refused.problem_type(), "serverInternal");
     assert!(refused.header("retry-after").is_some(), "{refused}");
     assert!(ca.log().contains("no room left"), "the log says what the client is not told: {}", ca.log());
+    let (status, said) = ca.ready().await;
+    assert!(status == 503 && said.contains("nothing can be written since 20"), "{said}");
+    assert!(said.contains("no room left"), "{said}");
     let known = before.post(&before.kid(), json!({})).await;
     assert_eq!(known.status, 200, "what only reads still works: {known}");
 
     disk.free();
+    well_again(&ca).await;
     let made = client.register().await;
     assert_eq!(made.status, 201, "{made}");
     assert!(ca.terminate().success());
@@ -38,6 +45,33 @@ async fn a_full_disk_is_a_refusal_and_not_an_end() {
     assert_eq!(again.register().await.status, 200, "what was kept is kept");
     oracle::check(&ca, &[]).await;
     drop(ca);
+}
+
+#[tokio::test]
+async fn a_lock_of_another_program_is_told_by_readiness_while_it_lasts() {
+    let ca = Ca::pinned().await;
+    let holder = Holder::of(&ca);
+    let client = Client::new(&ca);
+    let refused = client.post("/acme/new-account", json!({})).await;
+    assert_eq!(refused.status, 500, "{refused}");
+    let (status, said) = ca.ready().await;
+    assert!(status == 503 && said.contains("the store is busy"), "{said}");
+    drop(holder);
+    well_again(&ca).await;
+    client.register().await;
+}
+
+/// Waits until the CA says so, while nobody writes.
+async fn well_again(ca: &Ca) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let (status, said) = ca.ready().await;
+        if status == 200 {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{said}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[test]

@@ -126,10 +126,10 @@ async fn a_store_of_a_newer_program_is_refused_by_both() {
 }
 
 /// `sqlite3` with a transaction open that lets nobody else write; it ends when it is dropped.
-struct Holder(Child);
+pub(crate) struct Holder(Child);
 
 impl Holder {
-    fn of(ca: &Ca) -> Self {
+    pub(crate) fn of(ca: &Ca) -> Self {
         let mut child = Command::new(clients::installed("sqlite3", "sqlite3"))
             .arg(ca.path("ca.db"))
             .stdin(Stdio::piped())

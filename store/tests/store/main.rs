@@ -40,4 +40,6 @@ mod states;
 #[cfg(test)]
 mod world;
 #[cfg(test)]
+mod writable;
+#[cfg(test)]
 mod writing;

@@ -166,6 +166,12 @@ impl World {
         }
     }
 
+    /// Runs statements on PostgreSQL past the store, outside of a transaction of ours.
+    pub async fn execute_raw(&self, sql: &'static str) {
+        let mut c = PgConnection::connect(&self.url).await.unwrap();
+        sqlx::raw_sql(sql).execute(&mut c).await.unwrap();
+    }
+
     /// How many rows a table has.
     pub async fn count(&self, table: &'static str) -> usize {
         let sql = match table {
