@@ -270,6 +270,7 @@ async fn aliases_are_followed_within_the_answer_up_to_eight() {
     dns.set("eight.lan", Answer::Alias(chain(8), ips(&["10.0.0.1"])));
     dns.set("nine.lan", Answer::Alias(chain(9), ips(&["10.0.0.1"])));
     dns.set("dangling.lan", Answer::Alias(chain(1), vec![]));
+    dns.set("alias1.lan", Answer::Addresses(vec![]));
     let resolver = resolver(&[dns.address().to_string()], PATIENT);
     assert_eq!(look_up(&resolver, "eight.lan").await.outcome, Ok(ips(&["10.0.0.1"])));
     assert_eq!(failed(&look_up(&resolver, "nine.lan").await).0, Reason::Malformed);
@@ -331,6 +332,149 @@ fn a_zone_that_could_never_answer_is_refused_by_its_suffix() {
         let refusal = Resolver::new(settings, RootCertStore::empty()).err().expect(suffix).to_string();
         assert!(refusal.contains(suffix) && refusal.contains(why), "{refusal}");
     }
+}
+
+/// A public server, one for corp.example, and a resolver that knows both and a pin for `pin.lan`.
+async fn split_horizon() -> (DnsServer, DnsServer, Resolver) {
+    let (outside, inside) = (DnsServer::start().await, DnsServer::start().await);
+    let mut settings = settings(&[outside.address().to_string()], PATIENT);
+    let servers = vec![Server::parse(&inside.address().to_string()).unwrap()];
+    settings.zones.push(Zone { suffix: "corp.example".to_owned(), servers });
+    settings.pins.insert("pin.lan".to_owned(), ips(&["127.0.0.1"]));
+    let resolver = Resolver::new(settings, RootCertStore::empty()).unwrap();
+    (outside, inside, resolver)
+}
+
+fn alias(to: &[&str], end: Answer) -> Answer {
+    Answer::Chain(to.iter().map(|&name| name.to_owned()).collect(), Box::new(end))
+}
+
+#[tokio::test]
+async fn an_alias_into_another_zone_is_asked_for_at_the_servers_of_that_zone() {
+    let (outside, inside, resolver) = split_horizon().await;
+    inside.set("a.corp.example", Answer::addresses(&["10.0.0.5"]));
+    let ends = [
+        Answer::addresses(&[]),
+        Answer::NxDomain,
+        Answer::ServFail,
+        // Whoever is not asked for the zone cannot answer for it.
+        Answer::addresses(&["10.66.66.66", "fd66::66"]),
+    ];
+    for end in ends {
+        outside.set("zone.lan", alias(&["b.lan", "A.corp.example", "c.lan"], end.clone()));
+        let (before, inside_before) = (outside.queries(), inside.queries());
+        let found = look_up(&resolver, "zone.lan").await;
+        assert_eq!(found.outcome, Ok(ips(&["10.0.0.5"])), "{end:?}");
+        assert_eq!((outside.queries() - before, inside.queries() - inside_before), (2, 2), "{end:?}");
+        let names: Vec<&str> = found.lookups.iter().map(|lookup| lookup.name.as_str()).collect();
+        assert_eq!(names, ["zone.lan", "zone.lan", "a.corp.example", "a.corp.example"]);
+        assert_eq!(found.lookups[0].aliases, ["b.lan", "a.corp.example", "c.lan"]);
+        assert_eq!(found.lookups[3].server, inside.address().to_string());
+    }
+}
+
+#[tokio::test]
+async fn an_alias_that_one_family_tells_is_one_for_both() {
+    let (outside, inside, resolver) = split_horizon().await;
+    inside.set("a.corp.example", Answer::addresses(&["10.0.0.5", "fd00::5"]));
+    let told = || Box::new(alias(&["a.corp.example"], Answer::NxDomain));
+    for (a, aaaa) in [(told(), Box::new(Answer::ServFail)), (Box::new(Answer::Refused), told())] {
+        outside.set("zone.lan", Answer::Families { a, aaaa });
+        assert_eq!(look_up(&resolver, "zone.lan").await.outcome, Ok(ips(&["fd00::5", "10.0.0.5"])));
+    }
+}
+
+#[tokio::test]
+async fn an_alias_of_a_pinned_name_has_the_pins_addresses_but_not_its_trust() {
+    let (outside, _inside, resolver) = split_horizon().await;
+    for end in [Answer::NxDomain, Answer::addresses(&[]), Answer::addresses(&["10.66.66.66"])] {
+        outside.set("zone.lan", alias(&["pin.lan"], end));
+        let found = look_up(&resolver, "zone.lan").await;
+        assert_eq!(found.outcome, Ok(ips(&["127.0.0.1"])));
+        assert!(!found.pinned, "a name server led there, so the address is vetted");
+        let last = found.lookups.last().unwrap();
+        assert_eq!(
+            (last.name.as_str(), last.server.as_str(), last.record.as_str()),
+            ("pin.lan", "pin", "any")
+        );
+    }
+    assert!(outside.asked().iter().all(|asked| asked.name == "zone.lan"));
+}
+
+#[tokio::test]
+async fn behind_a_pin_name_servers_alone_are_asked_for_aliases_too() {
+    let (outside, inside, resolver) = split_horizon().await;
+    outside.set("pin.lan", alias(&["a.corp.example"], Answer::NxDomain));
+    inside.set("a.corp.example", alias(&["pin.lan"], Answer::addresses(&[])));
+    let name = DnsName::parse("pin.lan").unwrap();
+    assert_eq!(failed(&resolver.behind_pin(&name).await.unwrap()).0, Reason::Malformed, "a circle");
+    inside.set("a.corp.example", Answer::addresses(&["10.0.0.5"]));
+    assert_eq!(resolver.behind_pin(&name).await.unwrap().outcome, Ok(ips(&["10.0.0.5"])));
+}
+
+#[tokio::test]
+async fn the_sentence_names_the_end_of_the_aliases_and_who_told_them() {
+    let (outside, inside, resolver) = split_horizon().await;
+    let (out, corp) = (outside.address(), inside.address());
+    outside.set("zone.lan", alias(&["a.corp.example"], Answer::addresses(&[])));
+    inside.set("a.corp.example", Answer::NxDomain);
+    let found = look_up(&resolver, "zone.lan").await;
+    let told = format!(
+        "looking up zone.lan, an alias of a.corp.example (asked {out}): {corp} answered that a.corp.example does not \
+         exist (NXDOMAIN)"
+    );
+    assert_eq!(failed(&found), (Reason::Nxdomain, told.as_str()));
+    outside.set("zone.lan", alias(&["gone.lan"], Answer::NxDomain));
+    let found = look_up(&resolver, "zone.lan").await;
+    let told = format!(
+        "looking up zone.lan: {out} answered that the name is an alias of gone.lan, which does not exist (NXDOMAIN)"
+    );
+    assert_eq!(failed(&found), (Reason::Nxdomain, told.as_str()));
+    assert_eq!(found.lookups[0].aliases, ["gone.lan"]);
+}
+
+#[tokio::test]
+async fn aliases_from_zone_to_zone_have_an_end() {
+    let (outside, inside, resolver) = split_horizon().await;
+    outside.set("zone.lan", alias(&["a.corp.example"], Answer::NxDomain));
+    inside.set("a.corp.example", alias(&["zone.lan"], Answer::NxDomain));
+    let found = look_up(&resolver, "zone.lan").await;
+    let told = format!(
+        "looking up zone.lan: its aliases lead in a circle, back to zone.lan (asked {}, {})",
+        outside.address(),
+        inside.address()
+    );
+    assert_eq!(failed(&found), (Reason::Malformed, told.as_str()));
+    assert_eq!(outside.queries() + inside.queries(), 4);
+    for i in 0..20 {
+        outside.set(&format!("x{i}.lan"), alias(&[&format!("x{i}.corp.example")], Answer::NxDomain));
+        inside.set(&format!("x{i}.corp.example"), alias(&[&format!("x{}.lan", i + 1)], Answer::NxDomain));
+    }
+    let before = outside.queries() + inside.queries();
+    let found = look_up(&resolver, "x0.lan").await;
+    let (reason, sentence) = failed(&found);
+    assert!(reason == Reason::Malformed && sentence.contains("more than 8 aliases"), "{sentence}");
+    assert_eq!(outside.queries() + inside.queries() - before, 18);
+}
+
+#[tokio::test]
+async fn a_chain_that_its_servers_told_whole_costs_no_more_questions() {
+    let (outside, inside) = (DnsServer::start().await, DnsServer::start().await);
+    let mut settings = settings(&[outside.address().to_string()], PATIENT);
+    for (suffix, dns) in [("same.example", &outside), ("other.example", &inside)] {
+        let servers = vec![Server::parse(&dns.address().to_string()).unwrap()];
+        settings.zones.push(Zone { suffix: suffix.to_owned(), servers });
+    }
+    let resolver = Resolver::new(settings, RootCertStore::empty()).unwrap();
+    outside.set("a.lan", alias(&["b.lan", "c.same.example"], Answer::addresses(&["10.0.0.1"])));
+    let found = look_up(&resolver, "a.lan").await;
+    assert_eq!(found.outcome, Ok(ips(&["10.0.0.1"])));
+    assert_eq!(found.lookups[1].aliases, ["b.lan", "c.same.example"]);
+    assert_eq!((outside.queries(), inside.queries()), (2, 0));
+    // An authoritative server may tell the first alias alone.
+    outside.set("d.lan", alias(&["e.lan"], Answer::addresses(&[])));
+    outside.set("e.lan", Answer::addresses(&["10.0.0.2"]));
+    assert_eq!(look_up(&resolver, "d.lan").await.outcome, Ok(ips(&["10.0.0.2"])));
 }
 
 /// A DNS-over-TLS server for `dns.lan`, and the root that certifies it.

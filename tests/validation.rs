@@ -722,3 +722,23 @@ async fn a_tls_handshake_that_stalls_ends_with_the_hop() {
     assert_ended(&failure, Phase::Tls, Reason::Timeout);
     drop(mute);
 }
+
+#[tokio::test]
+async fn an_alias_of_a_pinned_name_leads_to_the_pin_but_only_to_what_may_be_dialled() {
+    let site = Site::start(|_| good()).await;
+    let dns = DnsServer::start().await;
+    let end = Box::new(Answer::NxDomain);
+    dns.set("www.example.org", Answer::Chain(vec!["vault.lan".to_owned()], end));
+    let mut world = resolved(&dns, site.port());
+    world.pins.insert("vault.lan".to_owned(), vec!["127.0.0.1".parse().unwrap()]);
+    let evidence = world.validate("www.example.org").await.unwrap();
+    assert_eq!(evidence.lookups[0].aliases, ["vault.lan"]);
+    assert_eq!(evidence.lookups.last().unwrap().server, "pin");
+    assert_eq!(evidence.dials[0].address, site.address);
+    // The pin's own name may be dialled anywhere; whoever makes an alias of it has no such word.
+    world.settings.allow_networks = None;
+    world.validate("vault.lan").await.unwrap();
+    let failure = world.fails("www.example.org").await;
+    assert_ended(&failure, Phase::Target, Reason::Forbidden);
+    assert!(failure.detail.contains("127.0.0.1 is loopback"), "{failure}");
+}

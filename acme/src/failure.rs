@@ -76,7 +76,7 @@ pub struct Lookup {
     /// The addresses in the answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<IpAddr>,
-    /// The aliases that led to other records, in order.
+    /// The aliases in the answer that lead from the name to its end, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
     /// What stands in other records, made harmless and cut short: the first few.
@@ -84,6 +84,16 @@ pub struct Lookup {
     pub values: Vec<String>,
     /// How long it took, in milliseconds.
     pub millis: u64,
+}
+
+impl Lookup {
+    /// The answer, after the aliases to whose end it belongs: `alias of a.lan, b.lan: NODATA`.
+    pub fn said(&self) -> String {
+        match self.aliases.as_slice() {
+            [] => self.answer.clone(),
+            aliases => format!("alias of {}: {}", aliases.join(", "), self.answer),
+        }
+    }
 }
 
 /// One connection: where to, and what came of it.

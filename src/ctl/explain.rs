@@ -306,7 +306,7 @@ fn evidence(authorization: &Authorization) -> Vec<String> {
             lookup.server,
             lookup.name,
             lookup.record,
-            lookup.answer,
+            lookup.said(),
             if addresses.is_empty() { String::new() } else { format!(", {}", addresses.join(" ")) },
             lookup.millis
         ));

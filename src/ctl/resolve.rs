@@ -25,7 +25,7 @@ pub(super) struct Resolve {
 #[derive(Serialize)]
 struct Item {
     name: String,
-    /// The server that would be asked, `pin` when none is.
+    /// Whether the name itself has a pin.
     pinned: bool,
     lookups: Vec<Lookup>,
     addresses: Vec<AddressItem>,
@@ -114,7 +114,11 @@ fn tell(item: &Item, output: &mut Output<'_>) -> anyhow::Result<()> {
         let addresses: String = lookup.addresses.iter().map(|address| format!(" {address}")).collect();
         output.line(&format!(
             "{} {:<4} {} -> {}{addresses} ({} ms)",
-            lookup.name, lookup.record, lookup.server, lookup.answer, lookup.millis
+            lookup.name,
+            lookup.record,
+            lookup.server,
+            lookup.said(),
+            lookup.millis
         ))?;
     }
     for address in &item.addresses {

@@ -1,16 +1,18 @@
 //! Finding the addresses of a name: static pins, then the name servers that were configured for it, in order; and its TXT
-//! and CAA records, for which pins say nothing. Every server that was asked leaves a [`Lookup`] in the evidence, because the
+//! and CAA records, for which pins say nothing. Aliases are followed by the same rules. Every server that was asked leaves a [`Lookup`] in the evidence, because the
 //! question after a failed validation is always *whom did you ask, and what did they say*.
 //!
 //! There is no cache (a negative answer that has gone stale costs an operator an hour), no hosts file, no search list
 //! and no random choice: the same configuration asks the same servers in the same order. What is found is not
 //! judged; which addresses may be dialled is [`Targets`]' to say, for whoever dials them.
 
+mod alias;
 mod extended;
 mod pin;
 mod question;
 mod reading;
 mod records;
+mod search;
 mod server;
 mod sockets;
 mod target;
@@ -19,16 +21,16 @@ mod upstream;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use acme::failure::{Lookup, Reason};
 use acme::identifier::{DnsName, is_within};
-use acme::problem::plain;
 use hickory_resolver::PoolContext;
 use hickory_resolver::proto::rr::{Name, RecordType};
 use rustls::RootCertStore;
 
-use question::{Question, Verdict};
+use alias::{End, Wanted};
+use question::Verdict;
 use upstream::Upstream;
 
 pub use pin::Pin;
@@ -121,7 +123,8 @@ pub struct Resolution {
     pub lookups: Vec<Lookup>,
     /// At least one address, IPv6 first; or why there is none, in a sentence that names the servers and their answers.
     pub outcome: Result<Vec<IpAddr>, (Reason, String)>,
-    /// Whether a pin answered.
+    /// Whether the name itself has a pin, which answered. A pin that it is an alias of does not count: it was a name server
+    /// that led there.
     pub pinned: bool,
 }
 
@@ -153,34 +156,28 @@ impl Resolver {
         Ok(Self { pins, zones, default })
     }
 
-    /// The addresses of a name; of a wildcard, those of its base. Takes at most the time-out for each server.
+    /// The addresses of a name, or of what it is an alias of; of a wildcard, those of its base. Takes at most the time-out
+    /// for each server, and that again for each alias for which other servers must be asked.
     pub async fn addresses(&self, name: &DnsName) -> Resolution {
         match self.pin(name) {
             Some(pin) => Resolution {
-                lookups: vec![Lookup {
-                    name: name.base().to_owned(),
-                    record: "any".to_owned(),
-                    server: "pin".to_owned(),
-                    answer: "NOERROR".to_owned(),
-                    addresses: pin.addresses.to_vec(),
-                    ..Lookup::default()
-                }],
+                lookups: vec![pin.lookup(name.base())],
                 outcome: Ok(pin.addresses.to_vec()),
                 pinned: true,
             },
-            None => self.ask(name).await,
+            None => self.ask(name, true).await,
         }
     }
 
-    /// What the name servers answer for a name that has a pin; nothing without a pin, or without a server to ask.
+    /// What the name servers answer for a name that has a pin, without any pin; nothing without a pin, or without a server to ask.
     pub async fn behind_pin(&self, name: &DnsName) -> Option<Resolution> {
         let is_asked = self.pin(name).is_some() && !self.servers_for(name).is_empty();
-        if is_asked { Some(self.ask(name).await) } else { None }
+        if is_asked { Some(self.ask(name, false).await) } else { None }
     }
 
     /// The pin that answers for a name, if one does.
     pub fn pin(&self, name: &DnsName) -> Option<Pin<'_>> {
-        self.pins.find(name)
+        self.pins.find(name.base())
     }
 
     /// The servers that are asked for a name without a pin, in order.
@@ -198,28 +195,14 @@ impl Resolver {
         zone.map_or(&self.default, |(_, group)| group)
     }
 
-    /// Both families at once, server after server, until one brought an address or all is answered. A definite answer
-    /// for one family is not asked for again; a server that failed for both does not hide the next.
-    async fn ask(&self, name: &DnsName) -> Resolution {
+    /// Both families at once, along the aliases.
+    async fn ask(&self, name: &DnsName, by_pins: bool) -> Resolution {
         let absolute = Name::from_ascii(name.base()).expect("a DnsName is a name in DNS");
-        let mut six = Search::new(name.base(), absolute.clone(), RecordType::AAAA);
-        let mut four = Search::new(name.base(), absolute, RecordType::A);
-        let group = self.group_for(name);
-        let mut lookups = Vec::new();
-        for (server, upstream) in group.servers.iter().zip(&group.upstreams) {
-            let asked = tokio::join!(six.ask(server, upstream), four.ask(server, upstream));
-            lookups.extend([asked.0, asked.1].into_iter().flatten());
-            if six.has_addresses() || four.has_addresses() || (six.is_settled() && four.is_settled()) {
-                break;
-            }
-        }
-        let addresses: Vec<IpAddr> =
-            [&six, &four].into_iter().flat_map(|search| search.addresses().iter().copied()).collect();
-        let outcome = if addresses.is_empty() {
-            Err(explain(name.base(), &[&four, &six]))
-        } else {
-            Ok(pin::six_first(&addresses))
-        };
+        let wanted = Wanted { kinds: &[RecordType::AAAA, RecordType::A], by_pins };
+        let End { lookups, outcome } = self.follow(absolute, wanted).await;
+        let addresses =
+            |found: Vec<Verdict>| found.into_iter().flat_map(|verdict| verdict.addresses).collect::<Vec<_>>();
+        let outcome = outcome.map(|found| pin::six_first(&addresses(found)));
         Resolution { lookups, outcome, pinned: false }
     }
 }
@@ -230,82 +213,3 @@ impl Group {
         Self { servers, upstreams }
     }
 }
-
-/// The search for one record type.
-struct Search {
-    name: String,
-    question: Question,
-    record: RecordType,
-    /// Each server that was asked, with its verdict.
-    verdicts: Vec<(String, Verdict)>,
-}
-
-impl Search {
-    /// `name` is how the evidence calls it.
-    fn new(name: &str, absolute: Name, record: RecordType) -> Self {
-        let question = Question::new(absolute, record);
-        Self { name: name.to_owned(), question, record, verdicts: Vec::new() }
-    }
-
-    async fn ask(&mut self, server: &Server, upstream: &Upstream) -> Option<Lookup> {
-        if self.is_settled() {
-            return None;
-        }
-        let begun = Instant::now();
-        let verdict = upstream.ask(&self.question).await;
-        let lookup = self.heard(server.to_string(), verdict);
-        Some(Lookup { millis: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX), ..lookup })
-    }
-
-    /// Takes the word of a server, and says what is kept of it.
-    fn heard(&mut self, server: String, verdict: Verdict) -> Lookup {
-        let lookup = Lookup {
-            name: self.name.clone(),
-            record: self.record.to_string(),
-            server: server.clone(),
-            answer: verdict.word.clone(),
-            addresses: verdict.addresses.clone(),
-            aliases: verdict.aliases.iter().map(records::show_name).collect(),
-            values: verdict.records.iter().take(records::SHOWN).map(records::show).collect(),
-            millis: 0,
-        };
-        self.verdicts.push((server, verdict));
-        lookup
-    }
-
-    fn last(&self) -> Option<&Verdict> {
-        self.verdicts.last().map(|(_, verdict)| verdict)
-    }
-
-    fn is_settled(&self) -> bool {
-        self.last().is_some_and(Verdict::is_definite)
-    }
-
-    fn has_addresses(&self) -> bool {
-        !self.addresses().is_empty()
-    }
-
-    fn addresses(&self) -> &[IpAddr] {
-        self.last().map_or(&[], |verdict| &verdict.addresses)
-    }
-}
-
-/// Why nothing was found. A failure outranks a definite answer of the other family: it may pass.
-fn explain(name: &str, searches: &[&Search]) -> (Reason, String) {
-    let reasons: Vec<Reason> = searches.iter().filter_map(|search| search.last()?.reason).collect();
-    let definite = |reason: &Reason| matches!(reason, Reason::Nxdomain | Reason::Nodata);
-    let Some(reason) = reasons.iter().copied().find(|r| !definite(r)).or(reasons.first().copied()) else {
-        return (Reason::Unreachable, format!("no name server is configured for {name}"));
-    };
-    let mut clauses: Vec<String> = Vec::new();
-    for (server, verdict) in searches.iter().flat_map(|search| &search.verdicts) {
-        let clause = format!("{server} {}", verdict.clause);
-        if !clauses.contains(&clause) {
-            clauses.push(clause);
-        }
-    }
-    (reason, plain(&format!("looking up {name}: {}", clauses.join("; ")), SENTENCE))
-}
-
-/// How long the sentence of a failed look-up may be.
-const SENTENCE: usize = 600;

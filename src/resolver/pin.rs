@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
+use acme::failure::Lookup;
 use acme::identifier::{DnsName, is_within};
 
 use super::Error;
@@ -32,6 +33,18 @@ pub struct Pin<'a> {
 }
 
 impl Pin<'_> {
+    /// What the evidence says when it answers for `name`.
+    pub(super) fn lookup(&self, name: &str) -> Lookup {
+        Lookup {
+            name: name.to_owned(),
+            record: "any".to_owned(),
+            server: "pin".to_owned(),
+            answer: "NOERROR".to_owned(),
+            addresses: self.addresses.to_vec(),
+            ..Lookup::default()
+        }
+    }
+
     /// Whether `name` lies in the zone that this pin speaks for: the suffix of a `*.` pin with all below it; for an exact
     /// pin the name's parent with all below, because whoever pins `ca.mgmt.lan` trusts that the rest of mgmt.lan is his.
     pub fn covers_zone_of(&self, name: &DnsName) -> bool {
@@ -61,10 +74,10 @@ impl Pins {
         Ok(pins)
     }
 
-    /// The exact pin, else the one with the longest suffix.
-    pub(super) fn find(&self, name: &DnsName) -> Option<Pin<'_>> {
-        let entry = self.exact.get(name.base()).or_else(|| {
-            let mut rest = name.base();
+    /// The exact pin of a name in lower case, else the one with the longest suffix.
+    pub(super) fn find(&self, name: &str) -> Option<Pin<'_>> {
+        let entry = self.exact.get(name).or_else(|| {
+            let mut rest = name;
             while let Some((_, parent)) = rest.split_once('.') {
                 if let Some(entry) = self.below.get(parent) {
                     return Some(entry);
@@ -108,7 +121,7 @@ mod tests {
         let pins =
             pins(&[("CA.mgmt.lan", "10.0.0.1"), ("*.mgmt.lan", "10.0.0.2"), ("*.web.mgmt.lan", "10.0.0.3")])
                 .unwrap();
-        let found = |text: &str| pins.find(&name(text)).map(|pin| pin.pattern);
+        let found = |text: &str| pins.find(text).map(|pin| pin.pattern);
         assert_eq!(found("ca.mgmt.lan"), Some("ca.mgmt.lan"));
         assert_eq!(found("vault.mgmt.lan"), Some("*.mgmt.lan"));
         assert_eq!(found("a.b.c.mgmt.lan"), Some("*.mgmt.lan"));
@@ -123,7 +136,7 @@ mod tests {
     fn addresses_of_a_pin_come_with_ipv6_first_and_once() {
         let pins = pins(&[("a.lan", "10.0.0.1 fd00::1 10.0.0.1 10.0.0.2")]).unwrap();
         let wanted: Vec<IpAddr> = ["fd00::1", "10.0.0.1", "10.0.0.2"].map(|ip| ip.parse().unwrap()).to_vec();
-        assert_eq!(pins.find(&name("a.lan")).unwrap().addresses, wanted);
+        assert_eq!(pins.find("a.lan").unwrap().addresses, wanted);
     }
 
     #[test]
@@ -145,8 +158,7 @@ mod tests {
     fn a_pin_speaks_for_its_zone() {
         let pins =
             pins(&[("ca.mgmt.lan", "10.0.0.1"), ("*.corp.lan", "10.0.0.2"), ("nas", "10.0.0.3")]).unwrap();
-        let covers =
-            |pinned: &str, other: &str| pins.find(&name(pinned)).unwrap().covers_zone_of(&name(other));
+        let covers = |pinned: &str, other: &str| pins.find(pinned).unwrap().covers_zone_of(&name(other));
         assert!(covers("ca.mgmt.lan", "vault.mgmt.lan") && covers("ca.mgmt.lan", "mgmt.lan"));
         assert!(!covers("ca.mgmt.lan", "vault.lan") && !covers("ca.mgmt.lan", "evil.example"));
         assert!(covers("a.corp.lan", "b.c.corp.lan") && !covers("a.corp.lan", "lan"));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use acme::failure::Reason;
 use acme::problem::plain;
 use hickory_resolver::proto::op::{DnsRequest, DnsRequestOptions, Message, Query, ResponseCode};
-use hickory_resolver::proto::rr::{DNSClass, Name, RData, RecordType};
+use hickory_resolver::proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
 use super::extended;
 
@@ -15,6 +15,8 @@ use super::extended;
 #[derive(Clone, Debug)]
 pub(super) struct Question {
     query: Query,
+    /// What the name is called in a sentence.
+    subject: String,
 }
 
 /// What came of asking one server one question.
@@ -28,8 +30,10 @@ pub(super) struct Verdict {
     pub(super) addresses: Vec<IpAddr>,
     /// Other records, at most [`MAX_RECORDS`].
     pub(super) records: Vec<RData>,
-    /// The aliases that led to them, or to where there are none; not recorded for addresses.
+    /// The aliases that led to them, or to where there are none, at most [`MAX_ALIASES`].
     pub(super) aliases: Vec<Name>,
+    /// Whether the answer leaves open what is at the end of its aliases.
+    pub(super) is_untold: bool,
     /// The end of a sentence that begins with the server.
     pub(super) clause: String,
 }
@@ -38,7 +42,12 @@ impl Question {
     /// For the name as it stands: absolute, so that no search list applies.
     pub(super) fn new(mut name: Name, record: RecordType) -> Self {
         name.set_fqdn(true);
-        Self { query: Query::query(name, record) }
+        Self { query: Query::query(name, record), subject: "the name".to_owned() }
+    }
+
+    /// The same, with a word of its own for the name.
+    pub(super) fn about(self, subject: String) -> Self {
+        Self { subject, ..self }
     }
 
     /// The question under a random id; a datagram that gets no answer is sent again after `resend`.
@@ -83,21 +92,18 @@ impl Question {
         let more = extended::error(message).map(|text| format!(" ({text})")).unwrap_or_default();
         let kind = self.query.query_type();
         match code {
-            ResponseCode::NoError if matches!(kind, RecordType::A | RecordType::AAAA) => {
-                self.addresses(message, &more)
-            }
-            ResponseCode::NoError => self.records(message, &more),
-            ResponseCode::NXDomain => {
-                let clause = format!("answered that the name does not exist (NXDOMAIN){more}");
-                let verdict = Verdict::without("NXDOMAIN", Reason::Nxdomain, clause);
-                // RFC 6604 3: it is the end of the aliases that does not exist.
+            ResponseCode::NoError | ResponseCode::NXDomain => match self.aliases(message) {
+                Some(aliases) => self.end(message, aliases, &more),
+                None => {
+                    Verdict::unreadable(&format!("answered with a chain of more than {MAX_ALIASES} aliases"))
+                }
+            },
+            ResponseCode::ServFail => {
+                let clause = format!("could not find out (SERVFAIL, record {kind}){more}");
+                let verdict = Verdict::without("SERVFAIL", Reason::Servfail, clause);
+                // What it could not find out is the end; who reaches that may do better.
                 Verdict { aliases: self.aliases(message).unwrap_or_default(), ..verdict }
             }
-            ResponseCode::ServFail => Verdict::without(
-                "SERVFAIL",
-                Reason::Servfail,
-                format!("could not find out (SERVFAIL, record {kind}){more}"),
-            ),
             ResponseCode::Refused => Verdict::without(
                 "REFUSED",
                 Reason::Refused,
@@ -111,91 +117,75 @@ impl Question {
         }
     }
 
-    /// Follows the aliases of the answer to its addresses.
-    fn addresses(&self, message: &Message, more: &str) -> Verdict {
-        let mut owner = self.query.name();
-        let records = || message.answers.iter().filter(|r| r.dns_class == DNSClass::IN);
-        for _ in 0..=MAX_ALIASES {
-            let mut found: Vec<IpAddr> = Vec::new();
-            let mut alias = None;
-            for record in records().filter(|r| r.name == *owner) {
-                match &record.data {
-                    RData::A(a) if self.query.query_type() == RecordType::A => found.push(a.0.into()),
-                    RData::AAAA(a) if self.query.query_type() == RecordType::AAAA => found.push(a.0.into()),
-                    RData::CNAME(target) => alias = Some(&target.0),
-                    _ => {}
-                }
-            }
-            if !found.is_empty() {
-                found.truncate(MAX_ADDRESSES);
-                return Verdict {
-                    word: "NOERROR".to_owned(),
-                    reason: None,
-                    addresses: found,
-                    records: Vec::new(),
-                    aliases: Vec::new(),
-                    clause: "answered with addresses".to_owned(),
-                };
-            }
-            match alias {
-                Some(target) => owner = target,
-                None => return self.no_data(owner, more),
-            }
+    /// What is at the end of the aliases of the answer.
+    fn end(&self, message: &Message, aliases: Vec<Name>, more: &str) -> Verdict {
+        let kind = self.query.query_type();
+        let end = aliases.last().unwrap_or(self.query.name());
+        // RFC 6604 3: it is the end of the aliases that does not exist.
+        if message.response_code == ResponseCode::NXDomain {
+            let clause = format!("{} not exist (NXDOMAIN){more}", self.negation(end, "does"));
+            return Verdict { aliases, ..Verdict::without("NXDOMAIN", Reason::Nxdomain, clause) };
         }
-        Verdict::unreadable(&format!("answered with a chain of more than {MAX_ALIASES} aliases"))
+        let found = || of(message, end).filter(|data| data.record_type() == kind);
+        let (addresses, records): (Vec<IpAddr>, Vec<RData>) = if self.wants_addresses() {
+            (found().filter_map(address).take(MAX_ADDRESSES).collect(), Vec::new())
+        } else {
+            (Vec::new(), found().take(MAX_RECORDS).cloned().collect())
+        };
+        if addresses.is_empty() && records.is_empty() {
+            let clause = format!("{} no {kind} record (NODATA){more}", self.negation(end, "has"));
+            // RFC 2308 2.2: who knows that there is nothing shows the SOA record of the zone.
+            let is_told = |r: &Record| r.data.record_type() == RecordType::SOA && r.name.zone_of(end);
+            let is_untold = !aliases.is_empty() && !message.authorities.iter().any(is_told);
+            return Verdict { aliases, is_untold, ..Verdict::without("NODATA", Reason::Nodata, clause) };
+        }
+        Verdict {
+            word: "NOERROR".to_owned(),
+            reason: None,
+            addresses,
+            records,
+            aliases,
+            is_untold: false,
+            clause: format!("answered with {kind} records"),
+        }
     }
 
-    /// Follows the aliases of the answer to records that are no addresses.
-    fn records(&self, message: &Message, more: &str) -> Verdict {
-        let Some(aliases) = self.aliases(message) else {
-            return Verdict::unreadable(&format!("answered with a chain of more than {MAX_ALIASES} aliases"));
-        };
-        let end = aliases.last().unwrap_or(self.query.name());
-        let kind = self.query.query_type();
-        let records: Vec<RData> = message
-            .answers
-            .iter()
-            .filter(|r| r.dns_class == DNSClass::IN && r.name == *end && r.data.record_type() == kind)
-            .map(|r| r.data.clone())
-            .take(MAX_RECORDS)
-            .collect();
-        if records.is_empty() {
-            return Verdict { aliases: aliases.clone(), ..self.no_data(end, more) };
+    /// The beginning of a clause about the end of the aliases.
+    fn negation(&self, end: &Name, verb: &str) -> String {
+        let subject = &self.subject;
+        if end == self.query.name() {
+            return format!("answered that {subject} {verb}");
         }
-        let clause = format!("answered with {kind} records");
-        let addresses = Vec::new();
-        Verdict { word: "NOERROR".to_owned(), reason: None, addresses, records, aliases, clause }
+        let target = plain(end.to_ascii().trim_end_matches('.'), 253);
+        format!("answered that {subject} is an alias of {target}, which {verb}")
     }
 
     /// The chain of aliases in the answer, in order; `None` when it has no end.
     fn aliases(&self, message: &Message) -> Option<Vec<Name>> {
+        let kind = self.query.query_type();
         let mut aliases: Vec<Name> = Vec::new();
         loop {
             let owner = aliases.last().unwrap_or(self.query.name());
-            let next = message.answers.iter().filter(|r| r.dns_class == DNSClass::IN && r.name == *owner);
-            let mut next = next.filter_map(|r| match &r.data {
-                RData::CNAME(target) => Some(&target.0),
+            // What is asked for beside an alias breaks RFC 1034 3.6.2; an address there is an end.
+            if self.wants_addresses()
+                && of(message, owner).any(|data| data.record_type() == kind && address(data).is_some())
+            {
+                return Some(aliases);
+            }
+            let next = of(message, owner).find_map(|data| match data {
+                RData::CNAME(target) => Some(target.0.clone()),
                 _ => None,
             });
-            match next.next() {
+            match next {
                 None => return Some(aliases),
                 Some(_) if aliases.len() == MAX_ALIASES => return None,
-                Some(target) => aliases.push(target.clone()),
+                Some(target) => aliases.push(target),
             }
         }
     }
 
-    fn no_data(&self, end: &Name, more: &str) -> Verdict {
-        let kind = self.query.query_type();
-        let clause = if end == self.query.name() {
-            format!("answered that the name has no {kind} record (NODATA){more}")
-        } else {
-            let target = plain(end.to_ascii().trim_end_matches('.'), 253);
-            format!(
-                "answered that the name is an alias of {target}, which has no {kind} record (NODATA){more}"
-            )
-        };
-        Verdict::without("NODATA", Reason::Nodata, clause)
+    fn wants_addresses(&self) -> bool {
+        matches!(self.query.query_type(), RecordType::A | RecordType::AAAA)
     }
 }
 
@@ -207,8 +197,15 @@ impl Verdict {
             addresses: Vec::new(),
             records: Vec::new(),
             aliases: Vec::new(),
+            is_untold: false,
             clause,
         }
+    }
+
+    /// The word of a pin.
+    pub(super) fn pinned(addresses: &[IpAddr]) -> Self {
+        let verdict = Self::without("NOERROR", Reason::Nodata, String::new());
+        Self { reason: None, addresses: addresses.to_vec(), ..verdict }
     }
 
     pub(super) fn unreadable(clause: &str) -> Self {
@@ -218,6 +215,20 @@ impl Verdict {
     /// Whether no other server need be asked.
     pub(super) fn is_definite(&self) -> bool {
         matches!(self.reason, None | Some(Reason::Nxdomain | Reason::Nodata))
+    }
+}
+
+/// What an answer has of a name.
+fn of<'m>(message: &'m Message, owner: &Name) -> impl Iterator<Item = &'m RData> {
+    let of = message.answers.iter().filter(move |r| r.dns_class == DNSClass::IN && r.name == *owner);
+    of.map(|record| &record.data)
+}
+
+fn address(data: &RData) -> Option<IpAddr> {
+    match data {
+        RData::A(a) => Some(a.0.into()),
+        RData::AAAA(a) => Some(a.0.into()),
+        _ => None,
     }
 }
 
@@ -244,8 +255,7 @@ const MAX_ADDRESSES: usize = 16;
 mod tests {
     use super::*;
     use hickory_resolver::proto::op::{Edns, OpCode};
-    use hickory_resolver::proto::rr::Record;
-    use hickory_resolver::proto::rr::rdata::{A, CNAME, TXT};
+    use hickory_resolver::proto::rr::rdata::{A, CNAME, SOA, TXT};
 
     fn question() -> Question {
         Question::new(name("vault.lan"), RecordType::A)
@@ -303,6 +313,34 @@ mod tests {
         let read = question.judge(&answer(&question, ResponseCode::NoError, dangling));
         assert_eq!(read.reason, Some(Reason::Nodata));
         assert!(read.clause.contains("alias of gone.lan,"), "{}", read.clause);
+    }
+
+    #[test]
+    fn the_end_of_a_chain_is_told_by_the_soa_record_of_its_zone() {
+        let question = question();
+        let mut message =
+            answer(&question, ResponseCode::NoError, vec![cname("vault.lan.", "a.corp.example.")]);
+        assert!(question.judge(&message).is_untold);
+        for (zone, is_untold) in [("lan.", true), ("Corp.example.", false)] {
+            let soa = SOA::new(name("ns.lan."), name("root.lan."), 1, 2, 3, 4, 5);
+            message.authorities = vec![Record::from_rdata(name(zone), 60, RData::SOA(soa))];
+            assert_eq!(question.judge(&message).is_untold, is_untold, "{zone}");
+        }
+        message.answers.clear();
+        message.authorities.clear();
+        assert!(!question.judge(&message).is_untold, "there is no alias to follow");
+    }
+
+    #[test]
+    fn a_name_that_is_an_alias_of_nothing_is_not_said_not_to_exist() {
+        let question = question();
+        let records = vec![cname("vault.lan.", "gone.lan.")];
+        let read = question.judge(&answer(&question, ResponseCode::NXDomain, records));
+        let told = "answered that the name is an alias of gone.lan, which does not exist (NXDOMAIN)";
+        assert_eq!((read.reason, read.clause.as_str()), (Some(Reason::Nxdomain), told));
+        let circle = vec![cname("vault.lan.", "b.lan."), cname("b.lan.", "vault.lan.")];
+        let read = question.judge(&answer(&question, ResponseCode::NXDomain, circle));
+        assert_eq!(read.reason, Some(Reason::Malformed));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use hickory_resolver::proto::op::Message;
 use hickory_resolver::proto::rr::{Name, RecordType};
 
 use super::question::Verdict;
-use super::{Search, explain};
+use super::search::{Search, explain};
 
 /// Reads a message as the answer of `server` to the question for these records of a name: what the evidence keeps of it,
 /// and why it brought nothing when it did not.
@@ -24,7 +24,7 @@ pub fn read(
     };
     let is_empty = verdict.reason.is_some();
     let lookup = search.heard(server.to_owned(), verdict);
-    (lookup, is_empty.then(|| explain(name.base(), &[&search])))
+    (lookup, is_empty.then(|| explain(name.base(), name.base(), &[&search])))
 }
 
 /// The end of a sentence that begins with the server.

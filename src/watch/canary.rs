@@ -162,7 +162,12 @@ fn word(server: &str, name: &DnsName, lookups: &[Lookup]) -> Option<Word> {
     let words =
         |lookup: &Lookup| format!("{} for {} {}", lookup.answer, plain(&lookup.name, 80), lookup.record);
     let is_denial = |lookup: &Lookup| matches!(lookup.answer.as_str(), "NXDOMAIN" | "NODATA");
-    if let Some(found) = said.iter().find(|lookup| !lookup.addresses.is_empty()) {
+    // Who names an alias that others were asked for has answered: its end is theirs.
+    let is_handed_on = |lookup: &Lookup| {
+        let is_end = |other: &Lookup| other.server != server && lookup.aliases.contains(&other.name);
+        is_denial(lookup) && lookups.iter().any(is_end)
+    };
+    if let Some(found) = said.iter().find(|lookup| !lookup.addresses.is_empty() || is_handed_on(lookup)) {
         return Some(Word::Found(words(found)));
     }
     match said.iter().find(|lookup| !is_denial(lookup)) {
@@ -267,6 +272,20 @@ mod tests {
         let mut heard = canaries.heard(&lookups);
         assert!(!heard.contains_key("10.0.0.54"));
         heard.remove("10.0.0.53").map(|heard| (heard.is_well, heard.words))
+    }
+
+    #[test]
+    fn a_server_that_names_aliases_into_zones_of_others_has_answered() {
+        let canaries = ["a.lan", "b.lan"].map(|name| DnsName::parse(name).unwrap()).to_vec();
+        let canaries = Canaries(BTreeMap::from([("10.0.0.53".to_owned(), canaries)]));
+        let alias = |name: &str| Lookup {
+            aliases: vec!["host.corp.lan".to_owned()],
+            ..lookup("10.0.0.53", name, "NXDOMAIN")
+        };
+        let mut lookups = vec![alias("a.lan"), alias("b.lan")];
+        assert!(!canaries.heard(&lookups)["10.0.0.53"].is_well, "nobody else answers for the end");
+        lookups.push(lookup("10.0.0.54", "host.corp.lan", "NXDOMAIN"));
+        assert!(canaries.heard(&lookups)["10.0.0.53"].is_well);
     }
 
     #[test]

@@ -52,7 +52,8 @@ fn footing(pattern: &str, pinned: &[IpAddr], answer: &Resolution) -> Footing {
     if found.iter().any(|address| pinned.contains(address)) {
         return Footing::Agrees;
     }
-    let server = answer.lookups.iter().find(|lookup| !lookup.addresses.is_empty());
+    // The last that brought some: an alias may have led from one server to another.
+    let server = answer.lookups.iter().rev().find(|lookup| !lookup.addresses.is_empty());
     let server = server.map_or("the name server", |lookup| lookup.server.as_str());
     let detail = format!("the pin {pattern} says {}, and {server} says {}", list(pinned), list(found));
     Footing::Differs(plain(&detail, DETAIL))

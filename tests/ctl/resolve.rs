@@ -20,6 +20,9 @@ impl World {
         dns.set("half.lan", Answer::addresses(&["169.254.169.254", "192.168.1.21"]));
         dns.set("empty.lan", Answer::Addresses(Vec::new()));
         dns.set("broken.lan", Answer::ServFail);
+        let alias = |to: &str| Answer::Chain(vec![to.to_owned()], Box::new(Answer::NxDomain));
+        dns.set("alias.lan", alias("pinned.corp.lan"));
+        dns.set("dangling.lan", alias("gone.lan"));
         let desk = Desk::bare(&format!(
             "servers = [\"{}\"]\n[resolver.pins]\n\"*.corp.lan\" = [\"127.0.0.1\"]\n",
             dns.address()
@@ -38,8 +41,17 @@ impl World {
 #[tokio::test]
 async fn each_outcome_is_told_with_whom_we_asked_and_what_may_be_dialled() {
     let world = World::new().await;
-    let names =
-        ["pinned.corp.lan", "good.lan", "nowhere.lan", "inside.lan", "half.lan", "empty.lan", "broken.lan"];
+    let names = [
+        "pinned.corp.lan",
+        "good.lan",
+        "nowhere.lan",
+        "inside.lan",
+        "half.lan",
+        "empty.lan",
+        "broken.lan",
+        "alias.lan",
+        "dangling.lan",
+    ];
     for name in names {
         let file = name.replace('.', "-");
         must_equal(&format!("resolve-{file}.txt"), &world.says(&format!("resolve {name}")).await);
