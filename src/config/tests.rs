@@ -89,6 +89,24 @@ fn a_value_of_another_kind_is_refused_with_its_key_and_what_would_do() {
 }
 
 #[test]
+fn a_key_that_is_there_twice_is_named() {
+    for (text, words) in [
+        (
+            format!("{GOOD}[limits]\npending_orders = 1\npending_orders = 2\n"),
+            "line 17: limits.pending_orders: it stands",
+        ),
+        (
+            GOOD.replace("url = \"https", "url = \"x\"\nurl = \"https"),
+            "line 4: server.url: it stands there twice",
+        ),
+        (format!("{GOOD}[server]\nlisten = []\n"), "line 15: server: it stands there twice"),
+    ] {
+        let error = refused(&text);
+        assert!(error.starts_with(words) && error.ends_with("leave one of them out"), "{words}: {error}");
+    }
+}
+
+#[test]
 fn of_several_sinks_the_one_that_is_wrong_is_named() {
     let journal = "[[alerts.sink]]\ntype = \"journal\"\n";
     let error = refused(&format!("{GOOD}{journal}[[alerts.sink]]\ntype = \"ntfy\"\ntopic = \"pki\"\n"));
