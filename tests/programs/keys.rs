@@ -136,6 +136,16 @@ fn a_file_that_is_of_no_use_is_named_with_its_key_and_its_cause_once() {
 }
 
 #[test]
+fn a_missing_password_file_of_the_store_is_told_before_a_start() {
+    let ca = Ca::new();
+    ca.configure("[store]\nurl = \"postgres://ca@127.0.0.1/ca?password_file=nope\"");
+    ended(&mut check(&ca)).must_be(1, &["store.url: the password file", "nope", "No such file"]);
+    ended(check(&ca).arg("--file-only")).must_be(0, &["good"]);
+    fs::write(ca.path("nope"), "secret").expect("written");
+    ended(&mut check(&ca)).must_be(0, &["good"]);
+}
+
+#[test]
 fn an_intermediate_that_has_ended_is_refused_with_both_times() {
     let ca = Ca::new();
     // The same ceremony, held long ago.
@@ -159,7 +169,7 @@ struct Program {
 fn hold(line: &str, now: Timestamp) {
     let program = Program::try_parse_from(line.split(' ')).expect("a command line");
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    program.verb.run(now, &mut Console { out: &mut out, err: &mut err }).expect("the ceremony");
+    program.verb.run(now, &mut Console::new(&mut out, &mut err, false)).expect("the ceremony");
 }
 
 fn encrypt(ca: &Ca, passphrase: &Path) {
