@@ -453,9 +453,15 @@ fn a_bad_request_is_not_signed() {
     };
     let ec = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj";
     assert!(request("-newkey rsa:2048 -subj /CN=Below").unwrap_err().contains("3072"));
+    assert!(request("-newkey rsa:1024 -subj /CN=Below").unwrap_err().contains("its key is RSA of 1024 bits"));
     assert!(request(&format!("{ec} /CN=Test")).unwrap_err().contains("the root's own name"));
     assert!(request(&format!("{ec} /O=Nobody")).unwrap_err().contains("common name"));
     assert!(request("-newkey ec -pkeyopt ec_paramgen_curve:secp256k1 -subj /CN=Below").is_err());
+    let made = openssl(here, "req -new -key root/root.key -subj /CN=Below -out r.csr".split(' '));
+    assert!(made.status.success(), "{}", said(&made));
+    let own = machines.ctl("root sign --dir @root --csr @r.csr --out @out.pem").unwrap_err();
+    assert!(own.contains("the key of the root") && own.contains("intermediate request"), "{own}");
+    assert!(!machines.path("out.pem").exists());
 
     // One octet of the subject is changed after the request was signed.
     request(&format!("{ec} /CN=Below")).unwrap();
