@@ -609,9 +609,17 @@ fn install_with_a_url_writes_a_configuration_once() {
     assert!(install("https://ca.example").unwrap_err().contains("could not certify its own host"));
     assert!(!machines.path("ca/acme-ca.toml").exists());
     install("https://ca.mgmt.lan").unwrap();
+    let edited = std::fs::read_to_string(machines.path("ca/acme-ca.toml")).unwrap() + "# edited\n";
+    std::fs::write(machines.path("ca/acme-ca.toml"), &edited).unwrap();
+    assert!(install("https://ca.mgmt.lan/").unwrap().0.contains("everything is in place already"));
+    let other = install("https://acme.mgmt.lan").unwrap_err();
+    for words in ["acme-ca.toml", "server.url = \"https://ca.mgmt.lan\"", "leave --url out"] {
+        assert!(other.contains(words), "{words}: {other}");
+    }
+    assert_eq!(std::fs::read_to_string(machines.path("ca/acme-ca.toml")).unwrap(), edited);
     std::fs::write(machines.path("ca/acme-ca.toml"), "edited").unwrap();
-    install("https://ca.mgmt.lan").unwrap();
-    assert_eq!(std::fs::read_to_string(machines.path("ca/acme-ca.toml")).unwrap(), "edited");
+    let broken = install("https://ca.mgmt.lan").unwrap_err();
+    assert!(broken.contains("--url cannot be held against it") && broken.contains("line 1"), "{broken}");
 }
 
 #[test]

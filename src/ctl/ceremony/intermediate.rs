@@ -10,7 +10,7 @@ use super::files::{self, CONFIG, Files, INTERMEDIATE, INTERMEDIATE_KEY, INTERMED
 use super::starter;
 use super::{Console, parse_key_kind, passphrase, shell};
 use crate::ca::{Ca, Certificate, IssuerSettings, Key, KeyKind, Settings, ceremony, pem};
-use crate::config::ServerUrl;
+use crate::config::{Config, ServerUrl};
 
 /// `ca-ctl intermediate request`
 #[derive(Debug, clap::Args)]
@@ -104,6 +104,9 @@ impl Install {
         put(&mut written, &certificate, issuer.chain_pem(), "move it away, or choose another --dir")?;
         put(&mut written, &root, ca.root_pem(), "it is another root; choose another --dir for another CA")?;
         if let Some(url) = self.url.as_ref().filter(|_| config.symlink_metadata().is_err()) {
+            if config.symlink_metadata().is_ok() {
+                is_configured(&config, url)?;
+            }
             let passphrase_file = self.passphrase_file.as_deref();
             let relative = passphrase_file.map(|file| files::relative_to(&self.dir, file)).transpose()?;
             written.public(&config, &starter::configuration(url, relative.as_deref()))?;
@@ -161,6 +164,21 @@ fn put(written: &mut Files, path: &Path, text: &str, fix: &str) -> anyhow::Resul
         .map(Certificate::pem)
         .collect();
     if there != text {
+/// The configuration is there, and is never overwritten: another URL would count for nothing.
+fn is_configured(config: &Path, url: &ServerUrl) -> anyhow::Result<()> {
+    let there = Config::load(config).with_context(|| {
+        format!("{} is there already, and --url cannot be held against it", config.display())
+    })?;
+    if there.url != url.to_string() {
+        bail!(
+            "{} is there already with server.url = \"{}\", and is never overwritten; leave --url out, or change it there",
+            config.display(),
+            there.url
+        );
+    }
+    Ok(())
+}
+
         bail!(
             "{} is there already with another certificate, and is never overwritten; {fix}",
             path.display()
