@@ -58,7 +58,7 @@ impl Machines {
         let program = Program::try_parse_from(std::iter::once("ca-ctl".to_owned()).chain(words))
             .map_err(|e| e.to_string())?;
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        program.verb.run(now, &mut Console { out: &mut out, err: &mut err }).map_err(|e| format!("{e:#}"))?;
+        program.verb.run(now, &mut Console::new(&mut out, &mut err, false)).map_err(|e| format!("{e:#}"))?;
         Ok((String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap()))
     }
 
