@@ -138,7 +138,12 @@ impl Live {
     /// What is wrong with a key, a certificate or a name server, and what would do; an issuer that may not certify the
     /// server's own host.
     pub fn build(config: Config, now: Timestamp) -> anyhow::Result<Self> {
-        let ca = Ca::load(&config.ca, now)?;
+        let ca = Ca::load(&config.ca, now).map_err(|error| {
+            match error.path().and_then(|path| config.ca.key_of(path)) {
+                Some(key) => anyhow::Error::new(error).context(key),
+                None => error.into(),
+            }
+        })?;
         ca.active(now)?.permits(&config.host).map_err(|why| anyhow::anyhow!("server.url: {why}"))?;
         let mut roots = rustls::RootCertStore::empty();
         roots.add(rustls::pki_types::CertificateDer::from(ca.root_der().to_vec()))?;

@@ -53,7 +53,12 @@ impl Rule {
             return Ok(Self::EveryName);
         }
         if let Ok(network) = text.parse::<IpNet>() {
-            return Ok(Self::Network(network.trunc()));
+            // What was meant, the address or the network, only its writer knows.
+            return if network.trunc() == network {
+                Ok(Self::Network(network))
+            } else {
+                Err(format!("{text} has bits beyond its prefix; write {}", network.trunc()))
+            };
         }
         if let Ok(address) = text.parse::<std::net::IpAddr>() {
             return Ok(Self::Network(address.into()));

@@ -50,7 +50,7 @@ impl Quickstart {
             configuration: Some(configuration(&self.domain)),
         };
         let (mut quiet, mut unwarned) = (Vec::new(), Vec::new());
-        init.run(Clock::System.now(), &mut Console { out: &mut quiet, err: &mut unwarned })
+        init.run(Clock::System.now(), &mut Console::new(&mut quiet, &mut unwarned, false))
             .with_context(|| format!("making {}", config.display()))?;
         Ok(writeln!(out, "made a root, an intermediate and a configuration in {}", self.dir.display())?)
     }

@@ -58,7 +58,7 @@ impl Machines {
         let program = Program::try_parse_from(std::iter::once("ca-ctl".to_owned()).chain(words))
             .map_err(|e| e.to_string())?;
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        program.verb.run(now, &mut Console { out: &mut out, err: &mut err }).map_err(|e| format!("{e:#}"))?;
+        program.verb.run(now, &mut Console::new(&mut out, &mut err, false)).map_err(|e| format!("{e:#}"))?;
         Ok((String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap()))
     }
 
@@ -453,9 +453,15 @@ fn a_bad_request_is_not_signed() {
     };
     let ec = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj";
     assert!(request("-newkey rsa:2048 -subj /CN=Below").unwrap_err().contains("3072"));
+    assert!(request("-newkey rsa:1024 -subj /CN=Below").unwrap_err().contains("its key is RSA of 1024 bits"));
     assert!(request(&format!("{ec} /CN=Test")).unwrap_err().contains("the root's own name"));
     assert!(request(&format!("{ec} /O=Nobody")).unwrap_err().contains("common name"));
     assert!(request("-newkey ec -pkeyopt ec_paramgen_curve:secp256k1 -subj /CN=Below").is_err());
+    let made = openssl(here, "req -new -key root/root.key -subj /CN=Below -out r.csr".split(' '));
+    assert!(made.status.success(), "{}", said(&made));
+    let own = machines.ctl("root sign --dir @root --csr @r.csr --out @out.pem").unwrap_err();
+    assert!(own.contains("the key of the root") && own.contains("intermediate request"), "{own}");
+    assert!(!machines.path("out.pem").exists());
 
     // One octet of the subject is changed after the request was signed.
     request(&format!("{ec} /CN=Below")).unwrap();
@@ -603,9 +609,17 @@ fn install_with_a_url_writes_a_configuration_once() {
     assert!(install("https://ca.example").unwrap_err().contains("could not certify its own host"));
     assert!(!machines.path("ca/acme-ca.toml").exists());
     install("https://ca.mgmt.lan").unwrap();
+    let edited = std::fs::read_to_string(machines.path("ca/acme-ca.toml")).unwrap() + "# edited\n";
+    std::fs::write(machines.path("ca/acme-ca.toml"), &edited).unwrap();
+    assert!(install("https://ca.mgmt.lan/").unwrap().0.contains("everything is in place already"));
+    let other = install("https://acme.mgmt.lan").unwrap_err();
+    for words in ["acme-ca.toml", "server.url = \"https://ca.mgmt.lan\"", "leave --url out"] {
+        assert!(other.contains(words), "{words}: {other}");
+    }
+    assert_eq!(std::fs::read_to_string(machines.path("ca/acme-ca.toml")).unwrap(), edited);
     std::fs::write(machines.path("ca/acme-ca.toml"), "edited").unwrap();
-    install("https://ca.mgmt.lan").unwrap();
-    assert_eq!(std::fs::read_to_string(machines.path("ca/acme-ca.toml")).unwrap(), "edited");
+    let broken = install("https://ca.mgmt.lan").unwrap_err();
+    assert!(broken.contains("--url cannot be held against it") && broken.contains("line 1"), "{broken}");
 }
 
 #[test]

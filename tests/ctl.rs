@@ -7,6 +7,8 @@ mod support;
 
 #[path = "ctl/alerts.rs"]
 mod alerts;
+#[path = "ctl/ceremony.rs"]
+mod ceremony;
 #[path = "ctl/golden.rs"]
 mod golden;
 #[path = "ctl/probes.rs"]

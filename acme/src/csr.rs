@@ -311,6 +311,8 @@ mod tests {
     fn each_rule_of_a_request_is_named_when_it_is_broken() {
         const SIGNATURE: &str = "signature of the CSR was not made by the key in it";
         const WEAK: &str = "SHA-1 or MD5";
+        const SALT: &str =
+            "accepted is a salt as long as the hash, 32 (openssl: -sigopt rsa_pss_saltlen:digest)";
         let rows = [
             ("empty", "not a PKCS #10 request"),
             ("truncated", "not a PKCS #10 request"),
@@ -323,7 +325,9 @@ mod tests {
             ("signature-bit-flipped", SIGNATURE),
             ("signature-of-another-key", SIGNATURE),
             ("signature-of-another-kind", SIGNATURE),
-            ("pss-long-salt", SIGNATURE),
+            ("pss-long-salt", SALT),
+            ("pss-short-salt", SALT),
+            ("pss-other-mask", "whose mask is made with another hash"),
             ("key-off-curve", SIGNATURE),
             ("algorithm-of-another-kind", "does not go with its key"),
             ("sha224-rsa", "does not go with its key"),

@@ -90,6 +90,7 @@ impl Serve {
 fn check(path: &std::path::Path, file_only: bool) -> anyhow::Result<()> {
     let config = Config::load(path).with_context(|| path.display().to_string())?;
     if !file_only {
+        config.check_password_file()?;
         let live = Live::build(config, Clock::System.now())?;
         for warning in live.ca.warnings() {
             eprintln!("warning: {warning}");

@@ -82,7 +82,6 @@ impl Request {
         if !rest.is_empty() {
             return Err("octets follow it".to_owned());
         }
-        csr.verify_signature().map_err(|_| "its signature does not verify under its own key".to_owned())?;
         let info = &csr.certification_request_info;
         lint::check_public_key(&info.subject_pki).map_err(|why| format!("its key {why}"))?;
         if let Ok(PublicKey::RSA(rsa)) = info.subject_pki.parsed()
@@ -90,6 +89,8 @@ impl Request {
         {
             return Err(format!("its key is RSA of {} bits; a CA has {RSA_BITS} at least", rsa.key_size()));
         }
+        // After the key: of one that is too small for the verifier, the signature would be blamed.
+        csr.verify_signature().map_err(|_| "its signature does not verify under its own key".to_owned())?;
         let public_key = SubjectPublicKeyInfo::from_der(info.subject_pki.raw)
             .map_err(|e| format!("its key is of no kind that we certify: {e}"))?;
         Ok(Self {
@@ -145,6 +146,13 @@ pub fn intermediate(
     if root_key.subject_public_key_info() != root.public_key {
         return Err(Error::Refused(format!(
             "the key does not belong to the root '{}'; find the pair that was made together",
+            root.name
+        )));
+    }
+    if request.public_key.der_bytes() == root_key.der_bytes() {
+        return Err(Error::Refused(format!(
+            "the request is for the key of the root '{}' itself, which would then be online; make the intermediate its own \
+             with 'ca-ctl intermediate request'",
             root.name
         )));
     }

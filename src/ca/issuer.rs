@@ -96,6 +96,11 @@ impl Issuer {
         &self.certificate.name
     }
 
+    /// The kind of its key, for people.
+    pub fn key_kind(&self) -> String {
+        self.key.describe()
+    }
+
     /// The issuer's certificate.
     pub fn certificate(&self) -> &Certificate {
         &self.certificate

@@ -119,7 +119,7 @@ impl Key {
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The file cannot be opened or read.
-    #[error("key {path}: cannot be read: {source}; the key belongs to the user that signs with it")]
+    #[error("key {path}: {}", pem::cannot_be_read(.source))]
     Unreadable {
         /// The key's file.
         path: PathBuf,
@@ -176,7 +176,7 @@ pub enum KeyError {
         path: PathBuf,
     },
     /// The file cannot be written.
-    #[error("key {path}: cannot be written: {source}")]
+    #[error("key {path}: cannot be written")]
     Unwritable {
         /// The key's file.
         path: PathBuf,
@@ -194,6 +194,24 @@ pub enum KeyError {
     /// The cryptographic library refused.
     #[error("{0}")]
     Crypto(&'static str),
+}
+
+impl KeyError {
+    /// The file that it is about.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Unreadable { path, .. }
+            | Self::NotAKey { path }
+            | Self::PassphraseMissing { path }
+            | Self::PassphraseUnneeded { path }
+            | Self::PassphraseWrong { path }
+            | Self::Unsupported { path, .. }
+            | Self::Exists { path }
+            | Self::Unwritable { path, .. }
+            | Self::Passphrase { path, .. } => Some(path),
+            Self::Crypto(_) => None,
+        }
+    }
 }
 
 /// Whether the first private key in the text is encrypted; `None` when there is none.

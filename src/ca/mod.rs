@@ -50,6 +50,28 @@ pub struct Settings {
     pub issuers: Vec<IssuerSettings>,
 }
 
+impl Settings {
+    /// The key of the configuration that names this file, if one does; of several issuers, which one.
+    pub fn key_of(&self, path: &Path) -> Option<String> {
+        if self.root == path {
+            return Some("ca.root".to_owned());
+        }
+        let (number, word) = self.issuers.iter().zip(1..).find_map(|(issuer, number)| {
+            let is = |file: &PathBuf| file == path;
+            let word = match issuer {
+                issuer if is(&issuer.certificate) => "certificate",
+                issuer if is(&issuer.key) => "key",
+                issuer if issuer.passphrase_file.as_ref().is_some_and(is) => "passphrase_file",
+                issuer if issuer.alternates.iter().any(is) => "alternates",
+                _ => return None,
+            };
+            Some((number, word))
+        })?;
+        let which = if self.issuers.len() > 1 { format!(" (issuer {number})") } else { String::new() };
+        Some(format!("ca.issuer.{word}{which}"))
+    }
+}
+
 /// Where one issuer's certificate and key are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuerSettings {
@@ -195,6 +217,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// The file that is of no use, when it is one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File { path, .. } => Some(path),
+            Self::Key(error) => error.path(),
+            _ => None,
+        }
+    }
+
     pub(crate) fn file(path: &Path, why: impl Into<String>) -> Self {
         Self::File { path: path.to_owned(), why: why.into() }
     }

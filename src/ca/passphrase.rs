@@ -20,7 +20,8 @@ impl Passphrase {
     pub fn read(path: &Path) -> Result<Self, KeyError> {
         let refuse = |why: String| KeyError::Passphrase { path: path.to_owned(), why };
         let bytes = Zeroizing::new(
-            pem::bounded(path, FILE_LIMIT).map_err(|e| refuse(format!("cannot be read: {e}")))?,
+            pem::bounded(path, FILE_LIMIT)
+                .map_err(|e| refuse(format!("{}: {e}", pem::cannot_be_read(&e))))?,
         );
         let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
         let line = line.strip_suffix(b"\r").unwrap_or(line);

@@ -1,7 +1,7 @@
 //! PEM, RFC 7468: certificates and requests as text. Keys have their own reader in `key.rs`.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use base64::Engine;
@@ -26,16 +26,31 @@ pub fn encode(label: &str, der: &[u8]) -> String {
 /// # Errors
 /// The file cannot be read, is larger than 256 KiB, or has no such block.
 pub fn read(path: &Path, label: &str) -> Result<Vec<Vec<u8>>, Error> {
-    let bytes = bounded(path, LIMIT).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
+    let bytes =
+        bounded(path, LIMIT).map_err(|e| Error::file(path, format!("{}: {e}", cannot_be_read(&e))))?;
     let blocks: Vec<Vec<u8>> = Pem::iter_from_buffer(&bytes)
         .filter_map(Result::ok)
         .filter(|block| block.label == label)
         .map(|block| block.contents)
         .collect();
     if blocks.is_empty() {
-        return Err(Error::file(path, format!("holds no PEM block '-----BEGIN {label}-----'")));
+        let verb = if label == "CERTIFICATE REQUEST" { "req" } else { "x509" };
+        let why = format!(
+            "holds no PEM block '-----BEGIN {label}-----'; is it the right file? 'openssl {verb} -inform der' makes PEM of DER"
+        );
+        return Err(Error::file(path, why));
     }
     Ok(blocks)
+}
+
+/// That a file cannot be read, and what would do; what the system said follows it.
+pub(super) fn cannot_be_read(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::NotFound => "cannot be read (put it there, or correct the path)",
+        ErrorKind::IsADirectory => "cannot be read (a file is meant; name the one in it)",
+        ErrorKind::PermissionDenied => "cannot be read (it belongs to the user that signs with it)",
+        _ => "cannot be read",
+    }
 }
 
 /// A whole file, refused when it is larger than `limit` octets.

@@ -6,6 +6,7 @@ mod alerts;
 mod file;
 mod nearest;
 mod probes;
+mod store_url;
 mod url;
 
 use std::collections::BTreeMap;
@@ -155,16 +156,23 @@ impl Config {
         if listen.is_empty() {
             return refuse("server.listen", "it is empty, and nobody could ask for a certificate");
         }
+        let plain_listen = addresses("server.plain_listen", &file.server.plain_listen)?;
+        let status_listen = addresses("server.status_listen", &file.server.status_listen)?;
+        each_once([
+            ("server.listen", &listen),
+            ("server.plain_listen", &plain_listen),
+            ("server.status_listen", &status_listen),
+        ])?;
         let policy = policy_settings(&file.policy, &file.profiles)?;
         Ok(Self {
             host: url.host().clone(),
             url: url.to_string(),
             probe: probes::settings(&file.probe, &listen)?,
             listen,
-            plain_listen: addresses("server.plain_listen", &file.server.plain_listen)?,
-            status_listen: addresses("server.status_listen", &file.server.status_listen)?,
+            plain_listen,
+            status_listen,
             ca: ca_settings(file.ca, dir)?,
-            store: store_url(&file.store.url, dir)?,
+            store: store_url::parse(&file.store.url, dir)?,
             resolver: resolver_settings(&file.resolver)?,
             host_servers: file.resolver.servers.is_none(),
             validation: validation_settings(&file.validation, url.host(), &policy)?,
@@ -188,6 +196,25 @@ impl Config {
                 .map_err(|error| Error::new("resolver.servers", format!("it is not given, and {error}")))?;
         }
         Ok(settings)
+    }
+
+    /// Whether the file with the password of the store can be read, where there is one. A store that is opened reads it
+    /// again.
+    ///
+    /// # Errors
+    /// That it cannot.
+    pub fn check_password_file(&self) -> Result<(), Error> {
+        let Some(path) = store_url::password_file(&self.store) else { return Ok(()) };
+        match std::fs::read_to_string(&path) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let why = format!(
+                    "the password file {} cannot be read; write the password there, or correct the path",
+                    path.display()
+                );
+                Err(Error { source: Some(error), ..Error::new("store.url", why) })
+            }
+        }
     }
 
     /// The challenges that orders of a profile are offered.
@@ -238,6 +265,26 @@ fn addresses(key: &str, texts: &[String]) -> Result<Vec<SocketAddr>, Error> {
         .collect()
 }
 
+/// Every door has addresses of its own. Port 0 is another one each time.
+fn each_once<'a>(doors: impl IntoIterator<Item = (&'static str, &'a Vec<SocketAddr>)>) -> Result<(), Error> {
+    let mut taken: BTreeMap<SocketAddr, &str> = BTreeMap::new();
+    for (key, address) in doors.into_iter().flat_map(|(key, all)| all.iter().map(move |one| (key, *one))) {
+        match taken.insert(address, key).filter(|_| address.port() != 0) {
+            Some(other) if other == key => {
+                return refuse(key, format!("{address} stands there twice; once would do"));
+            }
+            Some(other) => {
+                return refuse(
+                    key,
+                    format!("{address} stands in {other} too; another port would do, such as 127.0.0.1:9180"),
+                );
+            }
+            None => {}
+        }
+    }
+    Ok(())
+}
+
 fn ca_settings(ca: file::Ca, dir: &Path) -> Result<ca::Settings, Error> {
     if ca.issuer.is_empty() {
         return refuse("ca.issuer", "there is none; a [[ca.issuer]] with certificate and key is needed");
@@ -253,28 +300,6 @@ fn ca_settings(ca: file::Ca, dir: &Path) -> Result<ca::Settings, Error> {
         })
         .collect();
     Ok(ca::Settings { root: dir.join(ca.root), issuers })
-}
-
-fn store_url(text: &str, dir: &Path) -> Result<String, Error> {
-    if let Some(path) = text.strip_prefix("sqlite:") {
-        let path = path.strip_prefix("//").unwrap_or(path);
-        if path.is_empty() || path.contains('?') {
-            return refuse("store.url", "sqlite:PATH would do, such as sqlite:/var/lib/acme-ca/ca.db");
-        }
-        return Ok(format!("sqlite:{}", dir.join(path).display()));
-    }
-    if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
-        return refuse("store.url", "it begins neither with sqlite: nor with postgres://");
-    }
-    // A password file beside the configuration, as every other path.
-    Ok(match text.split_once("password_file=") {
-        Some((before, rest)) => {
-            let (path, after) =
-                rest.split_once('&').map_or((rest, String::new()), |(p, a)| (p, format!("&{a}")));
-            format!("{before}password_file={}{after}", dir.join(path).display())
-        }
-        None => text.to_owned(),
-    })
 }
 
 fn resolver_settings(file: &file::Resolver) -> Result<resolver::Settings, Error> {
@@ -299,7 +324,14 @@ fn resolver_settings(file: &file::Resolver) -> Result<resolver::Settings, Error>
         let parse = |text: &String| {
             text.parse::<IpAddr>().or_else(|_| refuse(&key, format!("{text} is not an IP address")))
         };
-        pins.insert(name.as_str().to_owned(), texts.iter().map(parse).collect::<Result<_, _>>()?);
+        let addresses = texts.iter().map(parse).collect::<Result<_, _>>()?;
+        if pins.insert(name.as_str().to_owned(), addresses).is_some() {
+            let name = name.as_str();
+            return refuse(
+                &key,
+                format!("{name} is pinned twice, upper and lower case being the same; once would do"),
+            );
+        }
     }
     let mut zones = Vec::new();
     for zone in &file.zone {
@@ -342,12 +374,19 @@ fn validation_settings(
         challenges,
         caa: file.caa,
         identities,
-        http_port: file.http_port.unwrap_or(80),
-        tls_alpn_port: file.tls_alpn_port.unwrap_or(443),
+        http_port: port("validation.http_port", file.http_port, 80)?,
+        tls_alpn_port: port("validation.tls_alpn_port", file.tls_alpn_port, 443)?,
         patience: duration("validation.patience", file.patience.as_deref(), "60s", "0s", "10m")?,
         allow_networks,
         ..validate::Settings::default()
     })
+}
+
+fn port(key: &str, written: Option<u16>, usual: u16) -> Result<u16, Error> {
+    match written.unwrap_or(usual) {
+        0 => refuse(key, format!("0 is no port; 1 to 65535 would do, {usual} when it is left out")),
+        port => Ok(port),
+    }
 }
 
 /// Each once, in the order in which they are offered.
@@ -394,6 +433,7 @@ fn networks(key: &str, texts: &[String]) -> Result<Vec<IpNet>, Error> {
         .iter()
         .map(|text| match Rule::parse(text) {
             Ok(Rule::Network(network)) => Ok(network),
+            Err(why) if text.parse::<IpNet>().is_ok() => refuse(key, why),
             _ => refuse(key, format!("{text} is not a network, such as 192.168.0.0/16 or fd00::/8")),
         })
         .collect()

@@ -22,6 +22,14 @@ pub(super) fn explain(error: &toml::de::Error, text: &str) -> String {
             None => format!("{missing}: it is missing, and has to be there"),
         };
     }
+    if message == "duplicate key" {
+        let path = match (written.key, written.table.as_str()) {
+            (Some(key), "") => key,
+            (Some(key), table) => format!("{table}.{key}"),
+            (None, table) => table.to_owned(),
+        };
+        return format!("{place}{path}: it stands there twice; leave one of them out");
+    }
     match (written.key, wrong_kind(message)) {
         (Some(key), Some((found, expected))) => {
             let path =

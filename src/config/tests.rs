@@ -89,6 +89,60 @@ fn a_value_of_another_kind_is_refused_with_its_key_and_what_would_do() {
 }
 
 #[test]
+fn a_key_that_is_there_twice_is_named() {
+    for (text, words) in [
+        (
+            format!("{GOOD}[limits]\npending_orders = 1\npending_orders = 2\n"),
+            "line 17: limits.pending_orders: it stands",
+        ),
+        (
+            GOOD.replace("url = \"https", "url = \"x\"\nurl = \"https"),
+            "line 4: server.url: it stands there twice",
+        ),
+        (format!("{GOOD}[server]\nlisten = []\n"), "line 15: server: it stands there twice"),
+    ] {
+        let error = refused(&text);
+        assert!(error.starts_with(words) && error.ends_with("leave one of them out"), "{words}: {error}");
+    }
+}
+
+#[test]
+fn a_database_is_named_in_full_and_without_its_password() {
+    let of = |url: &str| parse(&GOOD.replace("sqlite:ca.db", url));
+    for (url, words) in [
+        ("postgres://u:secret@h/db", "?password_file=PATH would do"),
+        ("postgres://u@h/db?password=secret", "?password_file=PATH would do"),
+        ("postgres://u@h/db?password_file=", "password_file is empty"),
+        ("postgres://", "names no host"),
+        ("postgres:///db", "names no host"),
+        ("postgres://u@/db", "names no host"),
+        ("postgres://:5432/db", "names no host"),
+        ("postgres://u@h/", "names no database"),
+        ("postgres://u@h", "names no database"),
+        ("postgres://u@h/db?foo=1", "parameter foo is unknown; known are password_file"),
+        ("postgres://u@h/db?%70assword=secret", "parameter %70assword is unknown"),
+    ] {
+        let error = of(url).expect_err(url).to_string();
+        assert!(error.starts_with("store.url: ") && error.contains(words), "{url}: {error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+    for (url, store) in [
+        ("postgres://u@h/db", "postgres://u@h/db"),
+        ("postgresql://u@[fd00::1]:5432/db", "postgresql://u@[fd00::1]:5432/db"),
+        ("postgres://u@%2Frun%2Fpostgresql/db", "postgres://u@%2Frun%2Fpostgresql/db"),
+        ("postgres://h?dbname=db&sslmode=require", "postgres://h?dbname=db&sslmode=require"),
+        ("postgres:///db?host=/run/postgresql", "postgres:///db?host=/run/postgresql"),
+        ("postgres://u@:5433/db?host=/run", "postgres:///db?host=/run&user=u&port=5433"),
+        (
+            "postgres://u@h/db?password_file=pg.pass&options[a]=b",
+            "postgres://u@h/db?password_file=/etc/acme-ca/pg.pass&options[a]=b",
+        ),
+    ] {
+        assert_eq!(of(url).unwrap().store, store, "{url}");
+    }
+}
+
+#[test]
 fn of_several_sinks_the_one_that_is_wrong_is_named() {
     let journal = "[[alerts.sink]]\ntype = \"journal\"\n";
     let error = refused(&format!("{GOOD}{journal}[[alerts.sink]]\ntype = \"ntfy\"\ntopic = \"pki\"\n"));
@@ -116,6 +170,26 @@ fn each_value_is_judged_and_the_error_names_its_key() {
         (GOOD.replace("[ca]", "status_listen = [\"localhost:1\"]\n[ca]"), "server.status_listen"),
         (GOOD.replace("sqlite:ca.db", "mysql://x"), "store.url"),
         (GOOD.replace("sqlite:ca.db", "sqlite:"), "store.url"),
+        (
+            GOOD.replace("[ca]", "listen = [\"[::]:1\", \"[::]:1\"]\n[ca]"),
+            "server.listen: [::]:1 stands there twice",
+        ),
+        (
+            GOOD.replace("[ca]", "status_listen = [\"[::]:8443\"]\n[ca]"),
+            "server.status_listen: [::]:8443 stands in server.listen too",
+        ),
+        (
+            GOOD.replace("[ca]", "plain_listen = [\"[::]:8443\"]\n[ca]"),
+            "server.plain_listen: [::]:8443 stands in server.listen too",
+        ),
+        (
+            GOOD.replace("[ca]", "plain_listen = [\"[::]:80\"]\nstatus_listen = [\"[::]:80\"]\n[ca]"),
+            "server.status_listen: [::]:80 stands in server.plain_listen too",
+        ),
+        (
+            GOOD.replace("\"*.mgmt.lan\"", "\"Pin.lan\" = [\"10.0.0.1\"]\n\"pin.lan\""),
+            "resolver.pins.\"pin.lan\": pin.lan is pinned twice",
+        ),
         (GOOD.replace("127.0.0.1:5353", "not-an-address"), "resolver.servers"),
         (GOOD.replace("192.168.1.10\"", "192.168.1\""), "resolver.pins.\"*.mgmt.lan\""),
         (GOOD.replace("*.mgmt.lan", "a.*.lan"), "resolver.pins"),
@@ -134,6 +208,20 @@ fn each_value_is_judged_and_the_error_names_its_key() {
         (with("[profiles.short]\nchallenges = []"), "profiles.short.challenges"),
         (with("[validation]\npatience = \"1 day\""), "validation.patience"),
         (with("[validation]\nallow_networks = [\"10.0.0.0/33\"]"), "validation.allow_networks"),
+        (with("[validation]\nhttp_port = 0"), "validation.http_port: 0 is no port"),
+        (with("[validation]\ntls_alpn_port = 0"), "validation.tls_alpn_port: 0 is no port"),
+        (
+            with("[validation]\nallow_networks = [\"10.0.0.1/8\"]"),
+            "validation.allow_networks: 10.0.0.1/8 has bits beyond its prefix; write 10.0.0.0/8",
+        ),
+        (
+            with("[policy]\nallow = [\"10.0.0.1/8\"]"),
+            "policy.allow: 10.0.0.1/8 has bits beyond its prefix; write 10.0.0.0/8",
+        ),
+        (
+            with("[policy]\ndeny = [\"fd00::1/8\"]"),
+            "policy.deny: fd00::1/8 has bits beyond its prefix; write fd00::/8",
+        ),
         (with("[policy]\nallow = [\"a..b\"]"), "policy.allow"),
         (with("[policy]\ndeny = [\"-\"]"), "policy.deny"),
         (with("[profiles.short]\nlifetime = \"1s\""), "profiles.short.lifetime"),
@@ -283,9 +371,11 @@ fn an_ipv6_host_stands_in_brackets() {
 
 #[test]
 fn a_password_file_is_relative_to_the_configuration() {
-    let config =
-        parse(&GOOD.replace("sqlite:ca.db", "postgres://ca@localhost/ca?password_file=pg.pass&a=b")).unwrap();
-    assert_eq!(config.store, "postgres://ca@localhost/ca?password_file=/etc/acme-ca/pg.pass&a=b");
+    let config = parse(
+        &GOOD.replace("sqlite:ca.db", "postgres://ca@localhost/ca?password_file=pg.pass&sslmode=require"),
+    )
+    .unwrap();
+    assert_eq!(config.store, "postgres://ca@localhost/ca?password_file=/etc/acme-ca/pg.pass&sslmode=require");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod files;
 mod init;
 mod intermediate;
+mod report;
 mod root;
 mod starter;
 
@@ -62,6 +63,9 @@ pub struct Console<'a> {
     pub out: &'a mut dyn Write,
     /// Warnings.
     pub err: &'a mut dyn Write,
+    /// One JSON object at the end, with the warnings in it, instead of all that.
+    json: bool,
+    warnings: Vec<String>,
 }
 
 impl Ceremony {
@@ -74,18 +78,32 @@ impl Ceremony {
             Self::Init(init) => init.run(now, console),
             Self::Root(RootVerb::Create(create)) => create.run(now, console),
             Self::Root(RootVerb::Sign(sign)) => sign.run(now, console),
-            Self::Intermediate(IntermediateVerb::Request(request)) => request.run(console),
+            Self::Intermediate(IntermediateVerb::Request(request)) => request.run(now, console),
             Self::Intermediate(IntermediateVerb::Install(install)) => install.run(now, console),
         }
     }
 }
 
+impl<'a> Console<'a> {
+    /// Lines for people, or one JSON object for programs.
+    pub fn new(out: &'a mut dyn Write, err: &'a mut dyn Write, json: bool) -> Self {
+        Self { out, err, json, warnings: Vec::new() }
+    }
+}
+
 impl Console<'_> {
     fn say(&mut self, line: impl Display) -> anyhow::Result<()> {
+        if self.json {
+            return Ok(());
+        }
         writeln!(self.out, "{line}").context("writing to stdout")
     }
 
     fn warn(&mut self, line: impl Display) -> anyhow::Result<()> {
+        if self.json {
+            self.warnings.push(line.to_string());
+            return Ok(());
+        }
         writeln!(self.err, "{line}").context("writing to stderr")
     }
 

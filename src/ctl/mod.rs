@@ -154,7 +154,8 @@ impl Cli {
         let output = Output { out, json: self.json, width, now: clock.now() };
         let verb = match self.verb {
             Verb::Ceremony(ceremony) => {
-                let mut console = ceremony::Console { out: output.out, err: &mut std::io::stderr() };
+                let mut err = std::io::stderr();
+                let mut console = ceremony::Console::new(output.out, &mut err, output.json);
                 return ceremony.run(output.now, &mut console);
             }
             verb => verb,

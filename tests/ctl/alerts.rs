@@ -179,6 +179,7 @@ fn without_times(text: &str) -> String {
 async fn a_message_that_did_not_arrive_is_told_with_its_reason() {
     let desk = Desk::with_ca().await;
     must_equal("alerts-test-none.txt", &desk.says("alerts test").await);
+    must_equal("alerts-test-none-json.txt", &desk.says("alerts test --json").await);
     desk.configure(SINKS);
     for width in [80, 200] {
         let text = desk.says(&format!("alerts test --columns {width}")).await;

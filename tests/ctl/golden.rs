@@ -65,6 +65,11 @@ impl Desk {
         Self { dir }
     }
 
+    /// Where its files are.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
     /// Adds lines to its configuration.
     pub(crate) fn configure(&self, more: &str) {
         let text = fs::read_to_string(self.config()).expect("read");

@@ -99,7 +99,50 @@ fn a_root_that_is_not_there_or_no_root_is_refused() {
     fs::copy(ca.path("intermediate.pem"), ca.path("root.pem")).expect("copied");
     refused(&ca, &["root.pem", "is not a root"]);
     fs::remove_file(ca.path("root.pem")).expect("removed");
-    refused(&ca, &["root.pem", "No such file"]);
+    refused(&ca, &["ca.root: ", "root.pem", "No such file", "correct the path"]);
+}
+
+#[test]
+fn a_file_that_is_of_no_use_is_named_with_its_key_and_its_cause_once() {
+    let ca = Ca::new();
+    let told = |file: &str, key: &str, fragments: &[&str], once: &str| {
+        for mut command in [check(&ca), serve(&ca)] {
+            let said = ended(&mut command);
+            said.must_be(1, fragments);
+            let head = format!("acme-ca: {key}: ");
+            assert!(said.err.lines().any(|line| line.contains(&head) && line.contains(file)), "{head}{said}");
+            assert_eq!(said.err.matches(once).count(), 1, "once is enough: {said}");
+        }
+    };
+    for (file, key) in [
+        ("root.pem", "ca.root"),
+        ("intermediate.pem", "ca.issuer.certificate"),
+        ("intermediate.key", "ca.issuer.key"),
+    ] {
+        let kept = fs::read(ca.path(file)).expect("read");
+        fs::remove_file(ca.path(file)).expect("removed");
+        told(file, key, &["put it there, or correct the path"], "No such file");
+        fs::create_dir(ca.path(file)).expect("made");
+        told(file, key, &["a file is meant"], "Is a directory");
+        fs::remove_dir(ca.path(file)).expect("removed");
+        fs::write(ca.path(file), "nothing\n").expect("written");
+        told(file, key, &["PEM"], "holds no");
+        fs::write(ca.path(file), kept).expect("written");
+    }
+    ca.configure(
+        "[[ca.issuer]]\ncertificate = \"intermediate.pem\"\nkey = \"intermediate.key\"\npassphrase_file = \"pass\"",
+    );
+    told("pass", "ca.issuer.passphrase_file", &["put it there, or correct the path"], "No such file");
+}
+
+#[test]
+fn a_missing_password_file_of_the_store_is_told_before_a_start() {
+    let ca = Ca::new();
+    ca.configure("[store]\nurl = \"postgres://ca@127.0.0.1/ca?password_file=nope\"");
+    ended(&mut check(&ca)).must_be(1, &["store.url: the password file", "nope", "No such file"]);
+    ended(check(&ca).arg("--file-only")).must_be(0, &["good"]);
+    fs::write(ca.path("nope"), "secret").expect("written");
+    ended(&mut check(&ca)).must_be(0, &["good"]);
 }
 
 #[test]
@@ -126,7 +169,7 @@ struct Program {
 fn hold(line: &str, now: Timestamp) {
     let program = Program::try_parse_from(line.split(' ')).expect("a command line");
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    program.verb.run(now, &mut Console { out: &mut out, err: &mut err }).expect("the ceremony");
+    program.verb.run(now, &mut Console::new(&mut out, &mut err, false)).expect("the ceremony");
 }
 
 fn encrypt(ca: &Ca, passphrase: &Path) {

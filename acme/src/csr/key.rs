@@ -189,17 +189,33 @@ fn in_der(kind: Kind, raw: &[u8], canonical: &[u8]) -> Result<Kind, Problem> {
     if raw == canonical { Ok(kind) } else { Err(not_der()) }
 }
 
-/// RFC 4055 3.1. Hash and salt are looked at by aws-lc: MGF1 with the same hash, a salt as long as its output.
+/// RFC 4055 3.1. aws-lc verifies with MGF1 of the same hash, and with a salt as long as its output; who signed
+/// otherwise is told so, since the signature may be good.
 fn pss(id: &AlgorithmIdentifier<'_>) -> Result<&'static dyn VerificationAlgorithm, Problem> {
     let Ok(SignatureAlgorithm::RSASSA_PSS(params)) = SignatureAlgorithm::try_from(id) else {
         return Err(Problem::bad_csr("the RSASSA-PSS parameters of the CSR are not valid (RFC 4055 3.1)"));
     };
-    match params.hash_algorithm_oid().to_id_string().as_str() {
-        "2.16.840.1.101.3.4.2.1" => Ok(&sig::RSA_PSS_2048_8192_SHA256),
-        "2.16.840.1.101.3.4.2.2" => Ok(&sig::RSA_PSS_2048_8192_SHA384),
-        "2.16.840.1.101.3.4.2.3" => Ok(&sig::RSA_PSS_2048_8192_SHA512),
-        _ => Err(weak()),
+    let hash = params.hash_algorithm_oid();
+    let (algorithm, length): (&dyn VerificationAlgorithm, u32) = match hash.to_id_string().as_str() {
+        "2.16.840.1.101.3.4.2.1" => (&sig::RSA_PSS_2048_8192_SHA256, 32),
+        "2.16.840.1.101.3.4.2.2" => (&sig::RSA_PSS_2048_8192_SHA384, 48),
+        "2.16.840.1.101.3.4.2.3" => (&sig::RSA_PSS_2048_8192_SHA512, 64),
+        _ => return Err(weak()),
+    };
+    let salt = params.salt_length();
+    if salt != length {
+        return Err(Problem::bad_csr(format!(
+            "the CSR is signed by RSASSA-PSS with a salt of {salt} octets; accepted is a salt as long as the hash, {length} \
+             (openssl: -sigopt rsa_pss_saltlen:digest)"
+        )));
     }
+    if params.mask_gen_algorithm().is_ok_and(|mask| mask.hash != *hash) {
+        return Err(Problem::bad_csr(
+            "the CSR is signed by RSASSA-PSS whose mask is made with another hash; accepted is the same for both \
+             (openssl: leave rsa_mgf1_md out)",
+        ));
+    }
+    Ok(algorithm)
 }
 
 fn weak() -> Problem {

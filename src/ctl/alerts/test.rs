@@ -69,6 +69,9 @@ impl Test {
     pub(crate) async fn run(self, config: &Config, mut output: Output<'_>) -> anyhow::Result<()> {
         let settings = config.alerts.clone();
         if settings.sinks.is_empty() {
+            if output.json {
+                output.envelope::<Item>("alerts-test", &[])?;
+            }
             bail!("nobody is told anything: the configuration has no [[alerts.sink]]");
         }
         if let Some(name) = self.sink.as_deref().filter(|name| settings.sink(name).is_none()) {

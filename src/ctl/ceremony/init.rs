@@ -8,6 +8,7 @@ use acme::time::Timestamp;
 use anyhow::{Context, anyhow};
 
 use super::files::{self, CONFIG, Files, INTERMEDIATE, INTERMEDIATE_KEY, ROOT, ROOT_KEY};
+use super::report::{self, Authority};
 use super::starter;
 use super::{Console, DAY, new_serial, parse_permit, passphrase, shell};
 use crate::ca::ceremony::{self, Life, Plan, Request};
@@ -62,14 +63,15 @@ impl Init {
         written.public(&intermediate_pem, &pem::encode("CERTIFICATE", &made.intermediate))?;
         written.public(&config, &configuration)?;
         let issuer = IssuerSettings {
-            certificate: intermediate_pem,
+            certificate: intermediate_pem.clone(),
             key: intermediate_key.clone(),
             passphrase_file: self.passphrase_file.clone(),
             alternates: Vec::new(),
         };
         let settings = Settings { root: root_pem.clone(), issuers: vec![issuer] };
         let ca = Ca::load(&settings, now).context("reading back what was written")?;
-        for path in written.keep() {
+        let written = written.keep();
+        for path in &written {
             console.say(format!("wrote {}", path.display()))?;
         }
 
@@ -90,7 +92,12 @@ impl Init {
             console.warn_plain_key(&root_key)?;
             console.warn_plain_key(&intermediate_key)?;
         }
-        Ok(())
+        let root = Authority::certified(report::ROOT, ca.root(), &root_pem)
+            .with_key(made.root_key.describe(), Some(&root_key));
+        let below = issuer.certificate();
+        let below = Authority::certified(report::INTERMEDIATE, below, &intermediate_pem)
+            .with_key(made.intermediate_key.describe(), Some(&intermediate_key));
+        console.report("init", now, &[root, below], &written)
     }
 
     fn constraints(&self) -> anyhow::Result<Constraints> {

@@ -7,10 +7,11 @@ use acme::time::Timestamp;
 use anyhow::{Context, anyhow, bail};
 
 use super::files::{self, CONFIG, Files, INTERMEDIATE, INTERMEDIATE_KEY, INTERMEDIATE_REQUEST, ROOT};
+use super::report::{self, Authority};
 use super::starter;
 use super::{Console, parse_key_kind, passphrase, shell};
 use crate::ca::{Ca, Certificate, IssuerSettings, Key, KeyKind, Settings, ceremony, pem};
-use crate::config::ServerUrl;
+use crate::config::{Config, ServerUrl};
 
 /// `ca-ctl intermediate request`
 #[derive(Debug, clap::Args)]
@@ -55,7 +56,7 @@ impl Request {
     ///
     /// # Errors
     /// What went wrong and what would do; then no file was written.
-    pub fn run(self, console: &mut Console<'_>) -> anyhow::Result<()> {
+    pub fn run(self, now: Timestamp, console: &mut Console<'_>) -> anyhow::Result<()> {
         let [key_file, request_file] =
             [INTERMEDIATE_KEY, INTERMEDIATE_REQUEST].map(|name| self.dir.join(name));
         files::must_be_absent(
@@ -69,7 +70,8 @@ impl Request {
         let mut written = Files::default();
         written.key(&key_file, &key, passphrase.as_ref())?;
         written.public(&request_file, &pem::encode("CERTIFICATE REQUEST", &request))?;
-        for path in written.keep() {
+        let written = written.keep();
+        for path in &written {
             console.say(format!("wrote {}", path.display()))?;
         }
         console.say(format!("intermediate  '{}', {}", self.name, key.describe()))?;
@@ -78,7 +80,11 @@ impl Request {
         console.say(format!(
             "    ca-ctl root sign --dir ROOT-DIR --csr {INTERMEDIATE_REQUEST} --out {INTERMEDIATE}"
         ))?;
-        if passphrase.is_none() { console.warn_plain_key(&key_file) } else { Ok(()) }
+        if passphrase.is_none() {
+            console.warn_plain_key(&key_file)?;
+        }
+        let below = Authority::requested(&self.name, &request_file).with_key(key.describe(), Some(&key_file));
+        console.report("intermediate-request", now, &[below], &written)
     }
 }
 
@@ -98,6 +104,9 @@ impl Install {
             issuer
                 .permits(url.host())
                 .map_err(|why| anyhow!("the CA could not certify its own host: {why}"))?;
+            if config.symlink_metadata().is_ok() {
+                is_configured(&config, url)?;
+            }
         }
 
         let mut written = Files::default();
@@ -123,11 +132,16 @@ impl Install {
         console.say("")?;
         if config.exists() {
             console.say(format!("Next, when {} names this pair in [[ca.issuer]]:", shell(&config)))?;
-            console.say(format!("    acme-ca check-config --config {}", shell(&config)))
+            console.say(format!("    acme-ca check-config --config {}", shell(&config)))?;
         } else {
-            console
-                .say("Next: the same command with --url https://HOST writes a configuration to start with.")
+            console.say(
+                "Next: the same command with --url https://HOST writes a configuration to start with.",
+            )?;
         }
+        let above = Authority::certified(report::ROOT, ca.root(), &root);
+        let below = Authority::certified(report::INTERMEDIATE, issuer.certificate(), &certificate)
+            .with_key(issuer.key_kind(), Some(&self.dir.join(INTERMEDIATE_KEY)));
+        console.report("intermediate-install", now, &[above, below], &written)
     }
 
     /// The pair and the root, checked as the server will check them, from where they are now.
@@ -148,6 +162,21 @@ impl Install {
         };
         Ok(Ca::load(&Settings { root: self.root.clone(), issuers: vec![issuer] }, now)?)
     }
+}
+
+/// The configuration is there, and is never overwritten: another URL would count for nothing.
+fn is_configured(config: &Path, url: &ServerUrl) -> anyhow::Result<()> {
+    let there = Config::load(config).with_context(|| {
+        format!("{} is there already, and --url cannot be held against it", config.display())
+    })?;
+    if there.url != url.to_string() {
+        bail!(
+            "{} is there already with server.url = \"{}\", and is never overwritten; leave --url out, or change it there",
+            config.display(),
+            there.url
+        );
+    }
+    Ok(())
 }
 
 /// Writes certificates, unless the same ones are there.

@@ -8,6 +8,7 @@ use anyhow::{Context, anyhow, bail};
 
 use super::files::{self, Files, INTERMEDIATE, INTERMEDIATE_REQUEST, ROOT, ROOT_KEY};
 use super::init::{INTERMEDIATE_LIFETIME, ROOT_LIFETIME};
+use super::report::{self, Authority};
 use super::{Console, new_serial, parse_key_kind, parse_lifetime, parse_permit, passphrase, shell};
 use crate::ca::ceremony::{self, Life, Plan, Request};
 use crate::ca::constraints::{Constraints, Permit};
@@ -92,7 +93,8 @@ impl Create {
         written.key(&key_file, &key, passphrase.as_ref())?;
         written.public(&certificate, &pem::encode("CERTIFICATE", &der))?;
         let root = read_root(&certificate).context("reading back what was written")?;
-        for path in written.keep() {
+        let written = written.keep();
+        for path in &written {
             console.say(format!("wrote {}", path.display()))?;
         }
 
@@ -116,7 +118,12 @@ impl Create {
             sign += &format!(" --passphrase-file {}", shell(file));
         }
         console.say(sign)?;
-        if passphrase.is_none() { console.warn_plain_key(&key_file) } else { Ok(()) }
+        if passphrase.is_none() {
+            console.warn_plain_key(&key_file)?;
+        }
+        let root =
+            Authority::certified(report::ROOT, &root, &certificate).with_key(key.describe(), Some(&key_file));
+        console.report("root-create", now, &[root], &written)
     }
 }
 
@@ -146,7 +153,7 @@ impl Sign {
         signed.check_issued_by(&root).map_err(|why| anyhow!(why))?;
         let mut written = Files::default();
         written.public(&self.out, &signed.pem())?;
-        written.keep();
+        let written = written.keep();
 
         console.say(format!("wrote {}", self.out.display()))?;
         console
@@ -158,7 +165,10 @@ impl Sign {
         console.say(format!(
             "    ca-ctl intermediate install --dir /etc/acme-ca --certificate {} --root {ROOT}",
             self.out.file_name().map_or_else(|| shell(&self.out), |name| shell(name.as_ref())),
-        ))
+        ))?;
+        let below =
+            Authority::certified(report::INTERMEDIATE, &signed, &self.out).with_key(request.key, None);
+        console.report("root-sign", now, &[below], &written)
     }
 
     fn request(&self) -> anyhow::Result<Request> {
