@@ -1,6 +1,7 @@
 //! Finding the addresses of a name: static pins, then the name servers that were configured for it, in order; and its TXT
-//! and CAA records, for which pins say nothing. Aliases are followed by the same rules. Every server that was asked leaves a [`Lookup`] in the evidence, because the
-//! question after a failed validation is always *whom did you ask, and what did they say*.
+//! and CAA records, for which pins say nothing. Aliases are followed by the same rules. Every server that was
+//! asked leaves a [`Lookup`] in the evidence, because the question after a failed validation is always *whom did you ask,
+//! and what did they say*.
 //!
 //! There is no cache (a negative answer that has gone stale costs an operator an hour), no hosts file, no search list
 //! and no random choice: the same configuration asks the same servers in the same order. What is found is not
@@ -169,7 +170,8 @@ impl Resolver {
         }
     }
 
-    /// What the name servers answer for a name that has a pin, without any pin; nothing without a pin, or without a server to ask.
+    /// What the name servers answer for a name that has a pin, no pin answering for it or its aliases; nothing without a
+    /// pin, or without a server to ask.
     pub async fn behind_pin(&self, name: &DnsName) -> Option<Resolution> {
         let is_asked = self.pin(name).is_some() && !self.servers_for(name).is_empty();
         if is_asked { Some(self.ask(name, false).await) } else { None }
