@@ -22,8 +22,8 @@ impl Room {
         Some(Self { free: of(said.f_bavail), whole: of(said.f_blocks) })
     }
 
-    /// Whether it is little: a tenth of the whole, but on a large disk no more than 10 GiB, and on a small one no less than
-    /// 1 GiB or a quarter.
+    /// Whether it is little: less than a tenth of the whole, and of a large disk less than 1 GiB, which is some hundred
+    /// thousand certificates.
     pub(super) fn is_little(self) -> bool {
         self.free < self.little()
     }
@@ -34,7 +34,7 @@ impl Room {
     }
 
     fn little(self) -> u64 {
-        (self.whole / 10).clamp(GIB.min(self.whole / 4), 10 * GIB)
+        (self.whole / 10).min(GIB)
     }
 }
 
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn little_is_a_tenth_within_reason() {
-        for (whole, little) in [(1, 256), (8, 1_024), (50, 5 * 1_024), (4_000, 10 * 1_024)] {
+        for (whole, little) in [(5, 512), (10, 1_024), (4_000, 1_024)] {
             let with = |free: u64| Room { free, whole: whole * GIB };
             let edge = little * (GIB / 1_024);
             assert!(with(edge - 1).is_little() && !with(edge).is_little(), "{whole} GiB");

@@ -157,7 +157,7 @@ impl Rule {
             ),
             Self::SignerFailing => ("a key cannot be read or does not sign", &[Urgent], "signer"),
             Self::StoreTrouble => (
-                "a change could not be written; or the disk has less than a tenth free (10 GiB do, 1 GiB does not)",
+                "a change could not be written; or less than a tenth of its disk is free, or 1 GiB of a large one",
                 &[Warning, Urgent],
                 "store:{kind}",
             ),

@@ -610,7 +610,7 @@ fn a_disk_that_fills_up_is_told_once_while_it_hovers_and_stands_for_nothing_else
     let mut book = Book::default();
     let mut said = Vec::new();
     // Whole hours: little, at the edge, and at last ample.
-    for (hour, free) in (0..).zip([4 * GIB, 5 * GIB + 1, 4 * GIB, 6 * GIB, 6 * GIB]) {
+    for (hour, free) in (0..).zip([GIB - 1, GIB + 1, GIB / 2, 2 * GIB, 2 * GIB]) {
         let now = at(hour * HOUR);
         let room = Some(Room { free, whole: 50 * GIB });
         let facts = Facts { room, lineages: Some(&lineages), store: None, ..Facts::default() };
@@ -629,11 +629,11 @@ fn a_disk_that_fills_up_is_told_once_while_it_hovers_and_stands_for_nothing_else
     assert_eq!(begin, "The disk of the CA's store is nearly full");
     assert!(end.starts_with("There is room on the disk of the CA's store again after"), "{end}");
     let lines = &judge(
-        &Facts { room: Some(Room { free: GIB, whole: 50 * GIB }), ..Facts::default() },
+        &Facts { room: Some(Room { free: GIB / 2, whole: 50 * GIB }), ..Facts::default() },
         &Book::default(),
         at(0),
     )
     .conditions[0]
         .lines;
-    assert_eq!(lines[1], "1024 of 51200 MiB are free");
+    assert_eq!(lines[1], "512 of 51200 MiB are free");
 }
