@@ -106,7 +106,6 @@ pub async fn judge(app: &Arc<App>) -> anyhow::Result<usize> {
     let now = app.clock.now();
     let scene = Scene {
         store: &app.store,
-        store_url: &live.config.store,
         clock: &app.clock,
         resolver: live.validator.resolver(),
         alerts: &live.config.alerts,

@@ -11,7 +11,7 @@ use acme::lineage::Lineage;
 use acme::renewal::Thresholds;
 use acme::time::Timestamp;
 
-pub use super::room::Room;
+pub use store::room::Room;
 
 /// Everything that the rules look at.
 #[derive(Clone, Copy, Debug, Default)]

@@ -25,8 +25,6 @@ use crate::resolver::Resolver;
 pub struct Scene<'a> {
     /// What is kept.
     pub store: &'a Store,
-    /// Where that is, as configured.
-    pub store_url: &'a str,
     /// The time.
     pub clock: &'a Clock,
     /// The validator's resolver.

@@ -80,7 +80,7 @@ impl Survey {
             lists: scene.lists.clone(),
             signer: vigil.signer(),
             store: vigil.store(),
-            room: Room::of_store(scene.store_url),
+            room: store.room(),
             clock,
             prober: Prober {
                 last_pass: vigil.last_pass().unwrap_or(scene.started),

@@ -20,6 +20,7 @@
 //! | [`attempts`] | what validations came to lately, over all names |
 //! | [`audit`] | what happened, for ever |
 //! | [`prune`] | what need not be kept |
+//! | [`room`] | the room on the disk of a SQLite file |
 //!
 //! Rules live in `acme` and above; here a change only says from which state to which, so that two callers cannot both
 //! do it. It knows nothing of clocks, keys or sockets other than the database's.
@@ -52,6 +53,7 @@ pub mod outbox;
 pub mod prune;
 pub mod renewal_info;
 pub mod revocation;
+pub mod room;
 pub mod served;
 
 pub use error::Error;

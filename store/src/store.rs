@@ -113,6 +113,10 @@ impl Store {
         }
     }
 
+    pub(crate) fn backend(&self) -> &Backend {
+        &self.inner.backend
+    }
+
     pub(crate) fn reads(&self) -> Reads<'_> {
         match &self.inner.backend {
             Backend::Sqlite { reads, .. } => Reads::Sqlite(reads),

@@ -12,6 +12,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::error::Error;
+use crate::room::Room;
 
 /// That no change was kept lately, because of the database and not because of the change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,13 +126,17 @@ impl SqliteProbe {
         Self { path: path.to_owned(), options: options.busy_timeout(PROBE_LOCK) }
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Writes the page that holds the version of the user, which nobody uses, and syncs. One page may fit where a change
     /// does not, into what the log already has; hence the look at the room.
     pub(crate) async fn write(&self) -> Result<(), Error> {
-        if let Some(free) = free(&self.path)
-            && free < ROOM
+        if let Some(room) = Room::of(&self.path)
+            && room.free < ROOM
         {
-            return Err(Error::Full { reason: format!("{free} octets are free") });
+            return Err(Error::Full { reason: format!("{} octets are free", room.free) });
         }
         let mut connection = self.options.connect().await?;
         for text in ["BEGIN IMMEDIATE", "PRAGMA user_version = 0", "COMMIT"] {
@@ -140,12 +145,6 @@ impl SqliteProbe {
         connection.close().await?;
         Ok(())
     }
-}
-
-/// The octets that are free on the file's disk, where the system says.
-fn free(path: &Path) -> Option<u64> {
-    let said = rustix::fs::statvfs(path).ok()?;
-    Some(said.f_bavail.saturating_mul(said.f_frsize))
 }
 
 /// Writes a row as it is, and commits.

@@ -11,7 +11,8 @@ use super::served::{is_fresh, is_lately, is_unreachable, is_untrusted, last_seen
 use super::text::{lines, span, title};
 use super::{drift, house, outage};
 use crate::watch::book::Alert;
-use crate::watch::facts::{Facts, Listener, Room};
+use crate::watch::facts::{Facts, Listener};
+use crate::watch::room;
 use crate::watch::rule::Rule;
 
 /// What is known of the end of an alert.
@@ -45,7 +46,7 @@ pub(super) fn ending(facts: &Facts<'_>, alert: &Alert, now: Timestamp) -> Ending
         }
         Rule::SignerFailing => gone(facts.signer.is_some(), format!("Signing works again after {after}")),
         Rule::StoreTrouble if alert.key == house::DISK => gone(
-            facts.room.is_some_and(Room::is_ample),
+            facts.room.is_some_and(room::is_ample),
             format!("There is room on the disk of the CA's store again after {after}"),
         ),
         Rule::StoreTrouble => gone(facts.store.is_some(), format!("The store works again after {after}")),

@@ -9,6 +9,7 @@ use super::Condition;
 use super::text::{count, left, lines, quote, span, title};
 use crate::watch::ends::Near;
 use crate::watch::facts::{Facts, Listener};
+use crate::watch::room;
 use crate::watch::rule::Rule;
 
 /// What holds of the CA itself.
@@ -155,7 +156,7 @@ fn works(facts: &Facts<'_>, now: Timestamp) -> Vec<Condition> {
             ],
         )
     });
-    let room = facts.room.filter(|room| room.is_little()).map(|room| {
+    let room = facts.room.filter(|room| room::is_little(*room)).map(|room| {
         condition(
             (Rule::StoreTrouble, DISK.into(), Severity::Warning),
             now,
@@ -163,7 +164,7 @@ fn works(facts: &Facts<'_>, now: Timestamp) -> Vec<Condition> {
             "The disk of the CA's store is nearly full",
             [
                 "a full disk takes no order: nothing could be issued or renewed".into(),
-                room.to_string(),
+                room::said(room),
                 "try: df -h; the store itself grows by some kilobytes a certificate".into(),
             ],
         )

@@ -136,3 +136,11 @@ async fn set_read_only(world: &World, on: bool) {
         .execute_raw("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
         .await;
 }
+
+both! {
+    async fn the_room_is_that_of_the_files_disk(world: World) {
+        let room = world.store.room();
+        assert_eq!(room.is_some(), world.path.is_some(), "PostgreSQL's disk is its own server's business");
+        assert!(room.is_none_or(|room| room.free <= room.whole && room.whole > 0), "{room:?}");
+    }
+}
